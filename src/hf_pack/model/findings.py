@@ -1,0 +1,37 @@
+"""What verification and garbage collection find, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hf_pack.formats.store_path import StorePath
+
+
+@dataclass(frozen=True, slots=True, order=True, kw_only=True)
+class Problem:
+    """One thing that is wrong with a store object.
+
+    ``path`` is the file inside the object, empty for the object itself (or for a flat blob).
+    """
+
+    store_path: StorePath
+    path: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Root:
+    """A GC root: where it is declared, what it keeps, and the link or lock it lives as long as."""
+
+    store_path: StorePath
+    declared_at: str  #: path of the root's link in the store, or of the process's temporary root
+    owner: str | None  #: the ``result-*`` link or lock it belongs to; None for roots that others made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """A garbage collection, done or (dry run) only computed. ``freed`` is in bytes of disk."""
+
+    deleted: tuple[StorePath, ...]
+    kept: int
+    freed: int

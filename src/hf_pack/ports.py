@@ -1,0 +1,185 @@
+"""The ports: what the steps ask of the outside world.
+
+Every method is about values of :mod:`hf_pack.model` and :mod:`hf_pack.formats`; adapters raise only
+:class:`hf_pack.errors.Error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hf_pack.formats.hashes import Hash
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.findings import Collection, Problem, Root
+from hf_pack.model.hub_ids import RepoId, SnapshotKind
+from hf_pack.model.lock import Blob
+from hf_pack.model.path_info import PathInfo
+from hf_pack.model.plan import Plan
+
+
+class Progress(Protocol):
+    """Where long work reports to. Thread-safe; says nothing when nobody looks."""
+
+    def start(self, what: str, total: int) -> None:
+        """A new stretch of work of ``total`` bytes begins."""
+
+    def advance(self, size: int) -> None:
+        """``size`` more bytes are done."""
+
+    def finish(self) -> None:
+        """The stretch of work ended."""
+
+    def note(self, line: str) -> None:
+        """One line for the person at the terminal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file that a source offers: path relative to it (``/`` between parts), size in bytes, real place on disk."""
+
+    path: str
+    size: int
+    real_path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceListing:
+    """What lies on disk, and what it says of itself.
+
+    ``kind`` is ``hf-cache``, ``snapshot``, ``local-dir``, ``git`` or ``flat``. ``repo_id`` and ``snapshot_id``
+    are None where the source does not say. ``files`` are sorted by path; nothing of a tool's own bookkeeping
+    (``.git/``, ``.cache/huggingface/``, locks) is among them.
+    """
+
+    root: Path
+    kind: str
+    repo_id: RepoId | None
+    snapshot_id: str | None
+    snapshot_kind: SnapshotKind | None
+    files: tuple[SourceFile, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A model on disk, opened and checked for the traps that can be seen without reading its weights."""
+
+    @property
+    def listing(self) -> SourceListing:
+        """Its files."""
+
+    def read(self, path: str, *, size: int | None = None) -> bytes:
+        """The first ``size`` bytes of a file, or all of them. Raises SourceError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileToAdd:
+    """A file on disk to become a blob. ``expected`` refuses any other bytes (IntegrityError)."""
+
+    name: str  #: the store object's name, already made legal
+    real_path: Path
+    expected: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedBlob:
+    """A blob that is now valid in the store, and what that cost in bytes."""
+
+    blob: Blob
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedTree:
+    """A tree that is now valid in the store, and what that cost in bytes."""
+
+    info: PathInfo
+    bytes_read: int
+    bytes_written: int
+
+
+class Store(Protocol):
+    """A Nix store. Paths are logical (``/nix/store/…``); ``real_path`` says where one lies on this machine."""
+
+    @property
+    def url(self) -> str:
+        """How the store is called on the command line."""
+
+    def real_path(self, store_path: StorePath) -> Path:
+        """Where the object lies (or would lie) on this machine."""
+
+    def path_info(self, store_path: StorePath) -> PathInfo | None:
+        """What the store knows of a path, None when it is not valid."""
+
+    def valid_paths(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
+        """Which of these paths are valid."""
+
+    def all_paths(self) -> tuple[PathInfo, ...]:
+        """Every valid path, sorted."""
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keeps every path added or touched within it from any garbage collector."""
+
+    def keep(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
+        """Protect these paths for the session; returns those that are valid, which stay so until it ends."""
+
+    def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
+        """Copy and hash files into the store in one pass, in the order given; each is valid at return.
+
+        A file that is already there, by hash or by recorded identity, is not read again or not written again.
+        Raises StoreError (full disk with what was needed), IntegrityError.
+        """
+
+    def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
+        """Make and register the plan's tree; its blobs are valid already. Nothing half-made is ever visible."""
+
+    def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
+        """Re-hash an object against what the store recorded. Empty when all is well."""
+
+    def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
+        """Put proven bytes in the place of a damaged or missing blob."""
+
+    def replace_tree(self, plan: Plan, progress: Progress) -> None:
+        """Make a damaged or missing tree anew in its place."""
+
+    def add_root(self, owner: Path, store_paths: Iterable[StorePath]) -> None:
+        """Root these paths for as long as the file or link ``owner`` exists, in place of what it rooted before."""
+
+    def roots(self) -> tuple[Root, ...]:
+        """All live GC roots, temporary ones included."""
+
+    def collect_garbage(self, *, dry_run: bool) -> Collection:
+        """Delete what no root reaches (or say what would be deleted), beside running builds and Nix itself."""
+
+
+class Workspace(Protocol):
+    """The files of a workspace (DESIGN.md, section 4), as bytes; every write is atomic and durable."""
+
+    @property
+    def root(self) -> Path:
+        """The directory that holds ``hf-pack.toml``."""
+
+    def names(self) -> tuple[str, ...]:
+        """The stems of all manifests, sorted."""
+
+    def read(self, relative: str) -> bytes | None:
+        """A file's bytes, None when it is not there."""
+
+    def write(self, relative: str, contents: bytes) -> None:
+        """Replace a file."""
+
+    def kept_files(self, name: str) -> tuple[str, ...]:
+        """The relative paths below ``models/<name>.files/``, sorted."""
+
+    def replace_kept_files(self, name: str, contents: Sequence[tuple[str, bytes]]) -> None:
+        """Make ``models/<name>.files/`` hold exactly these files."""
+
+    def link_result(self, name: str, target: Path) -> Path:
+        """Point ``result-<name>`` to ``target``; returns the link's own path."""
+
+    def git_head(self) -> str | None:
+        """The commit of the workspace's HEAD (40 hex digits), None without git or before the first commit."""
