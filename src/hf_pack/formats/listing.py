@@ -98,7 +98,7 @@ def listing_of_events(events: Iterable[NarEvent]) -> ListedNode:
 
 
 def format_listing(root: ListedNode) -> str:
-    """Return the JSON text, byte for byte as Nix writes it: no spaces, sorted keys, no line end.
+    """Return the JSON text, without spaces and with sorted keys, as current Nix writes it.
 
     ``parse_listing`` reads it back.
     """

@@ -150,8 +150,10 @@ class NarInfo:
 
 
 _FIELDS = frozenset(
-    ("StorePath", "URL", "Compression", "FileHash", "FileSize")
-    + ("NarHash", "NarSize", "References", "Deriver", "CA")
+    {
+        *("StorePath", "URL", "Compression", "FileHash", "FileSize"),
+        *("NarHash", "NarSize", "References", "Deriver", "CA"),
+    }
 )
 
 
