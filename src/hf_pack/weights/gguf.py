@@ -151,11 +151,13 @@ class _Reader:
             raise HeaderError(f"{what}: expected UTF-8") from None
 
     def skip_strings(self, count: int) -> None:
-        lengths = struct.Struct("<Q")
-        for left in range(count, 0, -1):
-            self.need(8 * left)  # every string left has at least its length
-            self.at -= 8 * left - 8
-            self.need(lengths.unpack_from(self.data, self.at - 8)[0])
+        length, data, at, left = struct.Struct("<Q").unpack_from, self.data, self.at, count
+        last = len(data) - 8
+        while left and at <= last:
+            at += 8 + length(data, at)[0]
+            left -= 1
+        self.at = at
+        self.need(8 * left)  # every string that is left has at least its length
 
 
 def _count(reader: _Reader, what: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -124,7 +125,11 @@ def _auto_map(config: Config) -> Iterator[str]:
 
 def _sampling(config: Config) -> tuple[tuple[str, bool | int | float], ...]:
     values = ((key, config.get(key)) for key in _SAMPLING_KEYS)
-    return tuple((key, value) for key, value in values if isinstance(value, bool | int | float))
+    return tuple(
+        (key, value)
+        for key, value in values
+        if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    )
 
 
 def _text(config: Config, key: str) -> str | None:

@@ -64,18 +64,19 @@ SIDE_FILES = {
 }
 """By name, at the top of the model's directory."""
 
-JsonScalar: TypeAlias = str | int | float | bool
+JsonScalar: TypeAlias = str | int | bool
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 _FACT_KEYS = (
-    "model_id source_commit resolved_commit source_digest revision revision_requested scheme fp8_scheme "
-    "fp8_pathway quant_method quant_type quantization weight_dtype dtype_policy format bits w_bit group_size "
-    "q_group_size zero_point version dataset num_samples seq_length seed"
+    "model model_id source_commit resolved_commit source_digest revision revision_requested scheme "
+    "fp8_scheme fp8_pathway quant_method quant_type quantization weight_dtype dtype_policy format bits w_bit "
+    "group_size q_group_size zero_point version dataset num_samples seq_length "
+    "calib_data max_calib_samples max_calib_seq_len seed"
 )
 _TOOLS = "torch transformers torchao awq autoawq llmcompressor compressed_tensors vllm optimum gptqmodel"
-_MACHINE_VALUE = re.compile(r"[/~\\]|[A-Za-z]:[/\\]|[a-z]+://|.*\d{4}-\d{2}-\d{2}[T ]\d{2}:", re.DOTALL)
+_MACHINE_VALUE = re.compile(r"[/~\\.]|[A-Za-z]:[/\\]|[a-z]+://|.*\d{4}-\d{2}-\d{2}[T ]\d{2}:", re.DOTALL)
 _FACT_LENGTH = 200
 
 
@@ -105,12 +106,12 @@ def fingerprint_facts(path: str, data: bytes) -> tuple[tuple[str, JsonScalar], .
     """Provenance in the JSON side file called ``path``, as (dotted key, value) sorted by key.
 
     Kept: base model and commit, scheme, bits, group size, calibration, tool versions. Left out: everything
-    else, and any value that is an absolute path, an address or a time. HeaderError: not JSON.
+    else, and any value that is a path, an address or a time. HeaderError: not JSON.
     """
     kind = recognise(path)
     if kind is None or kind.kind not in ("fingerprint", "settings") or not path.endswith(".json"):
         return ()
-    return tuple(sorted(_facts(loads(data), "")))
+    return tuple(sorted(_facts(loads(data), ""), key=lambda fact: fact[0]))
 
 
 def _facts(value: JsonValue, prefix: str) -> list[tuple[str, JsonScalar]]:
@@ -120,20 +121,21 @@ def _facts(value: JsonValue, prefix: str) -> list[tuple[str, JsonScalar]]:
     for key, item in value.items():
         dotted = f"{prefix}{key}"
         if isinstance(item, dict):
-            if not prefix:  # one level down: model, quant, build, versions
-                found += _facts(item, f"{key}.")
-        elif isinstance(item, str | int | float) and _is_fact(dotted) and not _is_of_machine(item):
+            if key != "fingerprint":  # a copy of FINGERPRINT.json
+                found += _facts(item, f"{dotted}.")
+        elif isinstance(item, str | int) and _is_fact(dotted) and not _is_of_machine(item):
             found.append((dotted, item))
     return found
 
 
 def _is_fact(dotted: str) -> bool:
     group, _, key = dotted.rpartition(".")
+    tools = _TOOLS.split()
     return (
         key in _FACT_KEYS.split()
         or dotted == "model.id"
-        or (key in _TOOLS.split() and group in ("versions", "build"))
-        or key.removesuffix("_version") in _TOOLS.split()
+        or (key in tools and group.rpartition(".")[2] in ("versions", "build"))
+        or key.removesuffix("_version") in tools
     )
 
 

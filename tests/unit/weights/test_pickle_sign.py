@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+import tarfile
+import zipfile
+
+import pytest
+
+from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
+from tests.unit.weights.model_bytes import gguf_file
+
+
+def zip_of(name: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(name, b"\x80\x02}q\x00.")
+    return out.getvalue()
+
+
+def tar_of(name: str) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("value", [{}, [1, 2], {"a": b"x" * 1000}, "text", (1, "b"), 3.5, None])
+def test_pickles_are_found(protocol: int, value: object) -> None:
+    assert looks_like_pickle(pickle.dumps(value, protocol)[:SIGN_SIZE])
+
+
+def test_containers_of_pickle_are_found() -> None:
+    assert looks_like_pickle(zip_of("archive/data.pkl"))
+    assert looks_like_pickle(tar_of("sys_info")[:SIGN_SIZE])
+    # the magic number with which torch.save began before 1.6 (torch/serialization.py, MAGIC_NUMBER)
+    assert looks_like_pickle(pickle.dumps(0x1950A86A20F9469CFC6C, 2))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80",
+        b"\x80\x02",
+        b"\x80\x02\x00\x00",
+        b"\x80\x01}",
+        b"\x80\x06}",
+        b"PK\x03\x04",
+        b'{"a": 1}',
+        gguf_file(),
+    ],
+)
+def test_other_files_are_not(data: bytes) -> None:
+    assert not looks_like_pickle(data)
+
+
+def test_other_zips_are_not() -> None:
+    assert not looks_like_pickle(zip_of("model/weights.json"))
+
+
+@pytest.mark.parametrize("length", [0x7D0280, 0x950480, 0x280, 0x580])
+def test_a_safetensors_header_of_that_length_is_not(length: int) -> None:
+    assert not looks_like_pickle(struct.pack("<Q", length) + b'{"a":')

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hf_pack.weights.shard_index import is_plain_relative, parse_index
+from hf_pack.weights.weights_error import HeaderError
+
+
+def test_reads_an_index() -> None:
+    index = parse_index(
+        b'{"metadata": {"total_size": 12}, "weight_map": {"b": "2.st", "a": "1.st", "c": "1.st"}}'
+    )
+    assert index.weight_map == (("a", "1.st"), ("b", "2.st"), ("c", "1.st"))
+    assert index.total_size == 12
+    assert index.files == ("1.st", "2.st")
+
+
+@pytest.mark.parametrize(("metadata", "size"), [(None, None), ({}, None), ({"total_size": 8.0}, 8)])
+def test_total_size_may_be_absent_or_a_float(metadata: object, size: int | None) -> None:
+    text = json.dumps({"metadata": metadata, "weight_map": {"a": "a"}}).encode()
+    assert parse_index(text).total_size == size
+
+
+@pytest.mark.parametrize("size", ['"8"', "-1", "8.5", "true", "NaN", "Infinity"])
+def test_total_size_must_count_bytes(size: str) -> None:
+    with pytest.raises(HeaderError, match=r"metadata\.total_size: expected a number of bytes"):
+        parse_index(f'{{"metadata": {{"total_size": {size}}}, "weight_map": {{"a": "a"}}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"[]", "expected an object, found a list"),
+        (b"{}", "weight_map: expected an object of tensor names to files, found null"),
+        (b'{"weight_map": {}}', "found an empty object"),
+        (b'{"weight_map": {"a": 1}}', "weight_map.'a': expected a file name, found a number"),
+        (b'{"weight_map": {"a": "../x"}}', "below the model's directory, found '../x'"),
+        (b'{"weight_map": {"a": "b", "a": "c"}}', "key 'a' appears twice"),
+    ],
+)
+def test_refuses(text: bytes, message: str) -> None:
+    with pytest.raises(HeaderError) as caught:
+        parse_index(text)
+    assert message in str(caught.value)
+
+
+def test_is_plain_relative() -> None:
+    assert is_plain_relative("model-00001-of-00002.safetensors")
+    assert is_plain_relative("sub/..x/m.safetensors")
+    for path in ("", "/a", "a/", "a//b", "./a", "a/../b", "..", "c:\\a", "c:a", "a\\b", "a\0b"):
+        assert not is_plain_relative(path), path
