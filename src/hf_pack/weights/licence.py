@@ -43,12 +43,6 @@ _CREATIVE_COMMONS = re.compile(
 )
 _CC_WORDS = {"noncommercial": "NC", "noderivatives": "ND", "noderivs": "ND", "sharealike": "SA"}
 
-_FRONT_MATTER = re.compile(rb"\A(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
-_SCALAR = re.compile(
-    r"""^([A-Za-z_]\w*):[ \t]*(?:"([^"]*)"|'([^']*)'|([^#\r\n]*?))[ \t]*(?:[ \t]#.*)?\r?$""", re.M
-)
-_LIST_ITEM = re.compile(r"""^license:[ \t]*\r?\n[ \t]*-[ \t]+["']?([\w.-]+)["']?[ \t]*\r?$""", re.MULTILINE)
-
 _READ = 16_384  # bytes of a licence text that are looked at
 
 
@@ -82,17 +76,30 @@ def recognise_text(data: bytes) -> str | None:
 
 
 def _front_matter(readme: bytes) -> str | None:
-    block = _FRONT_MATTER.match(readme)
-    if block is None:
+    first, *lines = [line.rstrip() for line in readme.decode("utf-8-sig", "replace").split("\n")]
+    if first != "---" or "---" not in lines:
         return None
-    text = block[1].decode("utf-8", "replace")
-    scalars = {match[1]: match[2] or match[3] or match[4] or "" for match in _SCALAR.finditer(text)}
-    stated = scalars.get("license", "").strip()
-    if not stated:
-        item = _LIST_ITEM.search(text)
-        stated = item[1] if item else ""
+    scalars: dict[str, str] = {}
+    key = ""
+    for line in lines[: lines.index("---")]:
+        if line.lstrip().startswith("- ") and not scalars.get(key, "-"):
+            scalars[key] = _scalar(line.lstrip()[1:])  # the first of a list stands for it
+            continue
+        name, colon, value = line.partition(":")
+        if colon and name.isidentifier() and value[:1] in ("", " ", "\t"):
+            key = name
+            scalars[key] = _scalar(value)
+    stated = scalars.get("license", "")
     if stated.lower() in _SILENT:
         return None
     if stated.lower() == "other":
-        return scalars.get("license_name", "").strip() or "other"
+        return scalars.get("license_name") or "other"
     return stated
+
+
+def _scalar(text: str) -> str:
+    """A one-line YAML scalar without its quotes or comment."""
+    text = text.strip()
+    if text[:1] in ("'", '"'):
+        return text[1:].partition(text[0])[0]
+    return "" if text.startswith("#") else text.partition(" #")[0].rstrip()

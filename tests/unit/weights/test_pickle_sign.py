@@ -7,9 +7,9 @@ import tarfile
 import zipfile
 
 import pytest
+from tests.unit.weights.model_bytes import gguf_file
 
 from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
-from tests.unit.weights.model_bytes import gguf_file
 
 
 def zip_of(name: str) -> bytes:

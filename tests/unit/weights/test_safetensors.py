@@ -4,10 +4,10 @@ import json
 import struct
 
 import pytest
+from tests.unit.weights.model_bytes import header, header_bytes
 
 from hf_pack.weights.safetensors import DTYPE_BITS, HEADER_LIMIT, Tensor, compare, header_length, parse_header
 from hf_pack.weights.weights_error import HeaderError
-from tests.unit.weights.model_bytes import header, header_bytes
 
 
 def entry(dtype: str, shape: object, begin: object, end: object) -> dict[str, object]:
