@@ -136,7 +136,7 @@ def _listing_at(node: nar.NarNode, start: int) -> tuple[ListedNode, int]:
             )
         case nar.NarSymlink():
             return ListedSymlink(_text(node.target)), start + nar.size(node) - nar.MAGIC_SIZE
-        case nar.NarDirectory():
+        case _:  # NarDirectory
             entries = []
             position = start + nar.DIRECTORY_HEADER_SIZE
             for name, child in node.entries:
@@ -157,7 +157,7 @@ def _to_json(node: ListedNode) -> dict[str, object]:
             return fields
         case ListedSymlink():
             return {"type": "symlink", "target": node.target}
-        case ListedDirectory():
+        case _:  # ListedDirectory
             return {"type": "directory", "entries": {name: _to_json(child) for name, child in node.entries}}
 
 

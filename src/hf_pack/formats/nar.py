@@ -166,7 +166,7 @@ def dump(node: NarNode) -> Iterator[bytes]:
                 yield file_trailer(item.size)
             case NarSymlink():
                 yield _SYMLINK + token(item.target) + _CLOSE
-            case NarDirectory():
+            case _:  # NarDirectory
                 yield _DIRECTORY
                 rest.append(_CLOSE)
                 for name, child in reversed(item.entries):
@@ -186,7 +186,7 @@ def size(node: NarNode) -> int:
                 total += _file_node_size(item.size, item.executable)
             case NarSymlink():
                 total += len(_SYMLINK) + token_size(len(item.target)) + CLOSE_SIZE
-            case NarDirectory():
+            case _:  # NarDirectory
                 total += DIRECTORY_HEADER_SIZE + CLOSE_SIZE
                 for name, child in item.entries:
                     total += entry_header_size(name) + CLOSE_SIZE

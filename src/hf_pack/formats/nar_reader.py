@@ -142,8 +142,8 @@ def parse(data: bytes) -> NarNode:
                 chunks.append(chunk)
             case FileEnd(path):
                 add(path, NarFile(b"".join(chunks), executable))
-            case Symlink(path, target):
-                add(path, NarSymlink(target))
+            case _:  # Symlink
+                add(event.path, NarSymlink(event.target))
     return entries[0][0][1]
 
 
