@@ -1,0 +1,164 @@
+"""A manifest as text that a person reads and edits, and edits of such text that keep every comment.
+
+Law: ``manifest_document.parse(write(manifest), manifest.name) == manifest``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import starmap
+
+from hf_pack.model.json_value import JsonObject, JsonValue
+from hf_pack.model.manifest import HubSource, Manifest, Patch, PathSource
+from hf_pack.model.patches import definition
+from hf_pack.model.toml_value import write as toml
+from hf_pack.model.toml_value import write_key
+
+_LINE = 100  #: characters; longer lists get one line for each member
+_COMMENT_COLUMN = 36
+
+_NOTES = {
+    "layout": '"dual" | "single" (Triton only) | "hf" (Hub cache only)',
+    "triton_model_name": "layouts single and dual",
+    "storage": '"linked" | "self-contained"',
+}
+
+_ENGINE_NOTES = {
+    "vllm": "engine parameters -> model-defaults.json, model.json",
+    "sglang": "overrides or adds to [vllm] for SGLang",
+    "triton": "overrides or adds to [vllm] for Triton",
+}
+
+_NO_PATCH = (
+    ("# [[patch]]", "changes small text files, recorded in the lock"),
+    ('# file = "tokenizer_config.json"', ""),
+    ('# when = { tokenizer_class = "Old" }', "must match, or locking fails"),
+    (
+        '# set = { tokenizer_class = "New" }',
+        'or delete = ["key"], merge = { … }, replace = "file beside this one"',
+    ),
+    ('# reason = "why it differs from its source"', ""),
+)
+
+
+def write(manifest: Manifest, *, notes: Mapping[str, str] | None = None) -> str:
+    """The manifest as TOML with short comments.
+
+    ``notes`` are comments of one line by dotted key (``"vllm.dtype": "as config.json says"``), put at the end
+    of that key's line; the one under ``""`` heads the file. Raises ValueError for engine parameters that hold
+    null or NaN.
+    """
+    return "\n".join(_lines(manifest, {**_NOTES, **(notes or {})})) + "\n"
+
+
+def set_base_version(text: str, base_version: str) -> str:
+    """The manifest's text with another ``base_version``; every other character stays."""
+    import tomlkit  # only edits need it, and its import takes longer than most commands
+
+    document = tomlkit.parse(text)
+    document["base_version"] = base_version
+    return tomlkit.dumps(document)
+
+
+def append_patch(text: str, patch: Patch) -> str:
+    """The manifest's text with one more patch at its end; every other character stays."""
+    import tomlkit
+    from tomlkit.items import Array
+
+    document = tomlkit.parse(text)
+    patches = document.get("patch")
+    if isinstance(patches, Array):
+        # [[patch]] cannot follow `patch = [...]`: TOML takes that list for closed.
+        patches.append(tomlkit.inline_table().append("file", patch.file))
+        patches[-1].update({**definition(patch), "reason": patch.reason})
+        return tomlkit.dumps(document)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    end = "" if not text or text.endswith("\n") else newline
+    return text + end + newline + newline.join(_patch(patch)) + newline
+
+
+def _lines(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
+    if notes.get(""):
+        yield f"# {_one_line(notes[''])}"
+    scalars: list[tuple[str, JsonValue]] = [
+        ("pname", manifest.pname),
+        ("base_version", manifest.base_version),
+        ("layout", manifest.layout.value),
+        ("triton_model_name", manifest.triton_model_name),
+        ("storage", manifest.storage.value),
+    ]
+    for key, value in scalars:
+        if value is not None:
+            yield _entry(key, value, notes.get(key))
+    if manifest.runtimes:
+        yield _entry("runtimes", manifest.runtimes, notes.get("runtimes"))
+    else:
+        yield _line('# runtimes = { vllm = ">=0.30" }', "what the package is for")
+    yield ""
+    yield "[source]"
+    yield from _source(manifest, notes)
+    yield from _engine_parameters("vllm", manifest.vllm, notes)
+    yield from _engine_parameters("sglang", manifest.sglang, notes)
+    yield from _engine_parameters("triton", manifest.triton, notes)
+    for patch in manifest.patches:
+        yield ""
+        yield from _patch(patch)
+    if not manifest.patches:
+        yield ""
+        yield from starmap(_line, _NO_PATCH)
+
+
+def _source(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
+    keys: list[tuple[str, JsonValue]]
+    match manifest.source:
+        case HubSource(repo_id=repo_id, revision=revision):
+            keys = [("repo_id", str(repo_id)), ("revision", revision)]
+        case PathSource(path=path, slug=slug, snapshot_id=snapshot_id):
+            keys = [
+                ("path", path),
+                ("slug", None if slug is None else slug.slug),
+                ("snapshot_id", snapshot_id),
+            ]
+    selection = manifest.selection
+    keys += [("include", selection.include), ("exclude", selection.exclude or None)]
+    keys += [("allow_pickle", selection.allow_pickle or None)]
+    for key, value in keys:
+        if value is not None:
+            yield _entry(key, value, notes.get(f"source.{key}"))
+    if isinstance(manifest.source, PathSource) and manifest.source.slug is None:
+        yield _line('# slug = "org--name"', "where the path does not say what it is")
+        yield _line('# snapshot_id = "content"', "derived from the files; or a commit")
+    if selection.include is None:
+        yield _line('# include = ["*.safetensors", "…"]', "instead of the default choice")
+    if not selection.exclude:
+        yield _line('# exclude = ["*.md"]', "whole paths; * crosses /")
+
+
+def _engine_parameters(runtime: str, parameters: JsonObject, notes: Mapping[str, str]) -> Iterator[str]:
+    yield ""
+    yield _line(f"{'' if parameters else '# '}[{runtime}]", _ENGINE_NOTES[runtime])
+    for key, value in parameters.items():
+        yield _entry(key, value, notes.get(f"{runtime}.{key}"))
+
+
+def _patch(patch: Patch) -> Iterator[str]:
+    yield "[[patch]]"
+    yield _entry("file", patch.file)
+    for key, value in definition(patch).items():
+        yield _entry(key, value)
+    yield _entry("reason", patch.reason)
+
+
+def _entry(key: str, value: JsonValue, note: str | None = None) -> str:
+    line = f"{write_key(key)} = {toml(value)}"
+    if len(line) > _LINE and isinstance(value, list | tuple):
+        line = f"{write_key(key)} = [\n" + "".join(f"  {toml(inner)},\n" for inner in value) + "]"
+    return _line(line, note or "")
+
+
+def _line(text: str, note: str) -> str:
+    return f"{text.ljust(_COMMENT_COLUMN)} # {_one_line(note)}" if note else text
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

@@ -1,0 +1,68 @@
+"""The workspace file, ``hf-pack.toml``: policy and default places, all of them optional."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hf_pack.model import toml_reading
+from hf_pack.model.document import Problem, Problems, Table
+
+FILE_NAME = "hf-pack.toml"
+
+#: What a new workspace starts with.
+NEW_TEXT = """\
+# A workspace of hf-pack: models/<name>.toml says what is packaged, as what. Everything here is optional.
+
+# caches = ["https://cache.example.org"]     # binary caches to pull from
+# mirrors = ["https://mirror.example.org"]   # Hub endpoints to ask, in this order
+# targets = ["file:///srv/cache"]            # where `hf-pack publish` puts packages
+
+# [policy]
+# allow_licences = ["apache-2.0", "mit"]     # refuse any other
+# deny_licences = ["other"]
+"""
+
+
+class WorkspaceProblems(Problems):
+    """Everything that is wrong with one ``hf-pack.toml``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Licence identifiers as model cards have them (``apache-2.0``). ``allow_licences`` None allows any."""
+
+    allow_licences: tuple[str, ...] | None = None
+    deny_licences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceSettings:
+    """``caches``, ``mirrors`` and ``targets`` are URLs, in the order to use them."""
+
+    policy: Policy = field(default_factory=Policy)
+    caches: tuple[str, ...] = ()
+    mirrors: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+
+
+def parse(text: str) -> WorkspaceSettings:
+    """Read ``hf-pack.toml``. Raises :class:`WorkspaceProblems` with all problems."""
+    try:
+        document = toml_reading.read(text)
+    except Problems as error:
+        raise WorkspaceProblems(error.problems) from None
+    problems: list[Problem] = []
+    top = Table(document, "", problems)
+    top.refuse_unknown(("policy", "caches", "mirrors", "targets"))
+    policy = Policy()
+    if (table := top.optional_table("policy")) is not None:
+        table.refuse_unknown(("allow_licences", "deny_licences"))
+        policy = Policy(
+            allow_licences=table.optional_texts("allow_licences"), deny_licences=table.texts("deny_licences")
+        )
+    settings = WorkspaceSettings(
+        policy=policy, caches=top.texts("caches"), mirrors=top.texts("mirrors"), targets=top.texts("targets")
+    )
+    if problems:
+        raise WorkspaceProblems(problems)
+    return settings
