@@ -23,7 +23,7 @@ _DIGEST_LENGTH = 32
 _MAX_NAME_LENGTH = 211
 _MAX_SANITIZED_LENGTH = 207  # Nix appends ".drv" to the name of a derivation
 _FOREIGN_CHARACTER = re.compile(r"[^0-9A-Za-z+._?=-]")
-# Nix 2.20 and later refuse "." and ".." alone or before a dash, older ones refuse less.
+# Nix 2.26 refuses "." and ".." alone or before a dash, Nix 2.8 does not.
 _DOTS = re.compile(r"\.\.?(-.*)?")
 
 
