@@ -64,6 +64,13 @@ class SourceListing:
     notes: tuple[str, ...] = ()
 
 
+class Sources(Protocol):
+    """Opens models on disk by the path that a manifest gives."""
+
+    def open(self, path: str, *, snapshot_id: str | None) -> Source:
+        """The source at ``path`` (as written: ``~`` and relative to the workspace). Raises SourceError."""
+
+
 class Source(Protocol):
     """A model on disk, opened and checked for the traps that can be seen without reading its weights."""
 
@@ -102,6 +109,14 @@ class AddedTree:
     bytes_written: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageFiles:
+    """Places inside a package: its ``hf-pack.json``, and the directory with the model's files."""
+
+    provenance: str
+    files: str
+
+
 class Store(Protocol):
     """A Nix store. Paths are logical (``/nix/store/…``); ``real_path`` says where one lies on this machine."""
 
@@ -135,7 +150,7 @@ class Store(Protocol):
         """
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
-        """Make and register the plan's tree; its blobs are valid already. Nothing half-made is ever visible."""
+        """Make and register the plan's tree; its blobs are valid already. All or nothing."""
 
     def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
         """Re-hash an object against what the store recorded. Empty when all is well."""
@@ -146,14 +161,25 @@ class Store(Protocol):
     def replace_tree(self, plan: Plan, progress: Progress) -> None:
         """Make a damaged or missing tree anew in its place."""
 
+    def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
+        """Which entries of the tree on disk are not those of the plan; names each file."""
+
+    def package_files(self, store_path: StorePath) -> PackageFiles | None:
+        """Where a package keeps its things; None when the object is no package of ours. One look, no file read."""
+
+    def read(
+        self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None
+    ) -> bytes:
+        """Bytes of a file of an object; links to sibling objects are followed. Raises StoreError."""
+
     def add_root(self, owner: Path, store_paths: Iterable[StorePath]) -> None:
-        """Root these paths for as long as the file or link ``owner`` exists, in place of what it rooted before."""
+        """Root these paths as long as the file or link ``owner`` exists, in place of its earlier ones."""
 
     def roots(self) -> tuple[Root, ...]:
         """All live GC roots, temporary ones included."""
 
     def collect_garbage(self, *, dry_run: bool) -> Collection:
-        """Delete what no root reaches (or say what would be deleted), beside running builds and Nix itself."""
+        """Delete what no root reaches, or say what would go; safe beside running builds and Nix."""
 
 
 class Workspace(Protocol):
@@ -168,6 +194,12 @@ class Workspace(Protocol):
 
     def read(self, relative: str) -> bytes | None:
         """A file's bytes, None when it is not there."""
+
+    def read_at(self, revision: str, relative: str) -> bytes | None:
+        """A file's bytes at a git revision of the workspace, None when git has no such file there."""
+
+    def exists(self, relative: str) -> bool:
+        """Whether a file is there."""
 
     def write(self, relative: str, contents: bytes) -> None:
         """Replace a file."""

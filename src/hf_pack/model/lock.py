@@ -100,6 +100,11 @@ class LockedSource:
     asked_repo_id: RepoId | None = None
     asked_revision: str | None = None  #: HubSource.revision or PathSource.snapshot_id
 
+    @property
+    def wanted_snapshot(self) -> str | None:
+        """The snapshot to look for in a source that may hold several; None for one that is only its files."""
+        return None if self.snapshot_kind is SnapshotKind.CONTENT else self.snapshot_id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSummary:

@@ -1,0 +1,96 @@
+"""``hf-pack add``."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.output import count_words, print_json, size_words, talk
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", metavar="PATH", help="an HF cache directory, one snapshot, a flat directory, or a git clone"
+    )
+    parser.add_argument("--name", help="the package's name; dots become dashes in file names")
+    parser.add_argument("--revision", metavar="ID", help="the snapshot to take, where the cache holds several")
+    parser.add_argument("--layout", choices=("dual", "single", "hf"), help="directories for which runtimes")
+    parser.add_argument("--triton-name", metavar="NAME", help="the model's name in Triton")
+    parser.add_argument(
+        "--storage", choices=("linked", "self-contained"), help="a tree of links to blobs, or of real files"
+    )
+    parser.add_argument("--allow-pickle", action="store_true", help="take weights in a pickle format")
+    store_argument(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from hf_pack import api
+    from hf_pack.cli.progress import TerminalProgress
+
+    source = arguments.source
+    if not source.startswith(("/", "~")):
+        source = str(Path(arguments.directory, source))
+    added = api.add(
+        source,
+        workspace=arguments.directory,
+        store=arguments.store,
+        name=arguments.name,
+        revision=arguments.revision,
+        layout=arguments.layout,
+        triton_name=arguments.triton_name,
+        storage=arguments.storage,
+        allow_pickle=arguments.allow_pickle,
+        progress=TerminalProgress(),
+    )
+    manifest, locked = added.manifest, added.locked
+    if arguments.json:
+        print_json(
+            {
+                "name": manifest.name,
+                "manifest": f"models/{manifest.name}.toml",
+                "lock": f"models/{manifest.name}.lock",
+                "layout": manifest.layout,
+                "repo_id": str(locked.lock.source.repo_id),
+                "snapshot_id": locked.lock.source.snapshot_id,
+                "snapshot_kind": locked.lock.source.snapshot_kind,
+                "licence": locked.lock.licence,
+                "size": locked.lock.size,
+                "files": len(locked.lock.files),
+                "omitted": locked.lock.omitted,
+                "notes": locked.notes,
+                "bytes_read": locked.bytes_read,
+                "bytes_written": locked.bytes_written,
+            }
+        )
+        return 0
+    lock = locked.lock
+    talk(
+        f"{manifest.name}: {count_words(len(lock.files), 'file')}, {size_words(lock.size)}, "
+        f"from {lock.source.repo_id} at {lock.source.snapshot_id[:12]} ({lock.source.snapshot_kind.value})"
+    )
+    for omitted in lock.omitted:
+        talk(f"  left out {omitted.path}: {omitted.reason}")
+    for note in locked.notes:
+        talk(f"  note: {note}")
+    talk(f"wrote models/{manifest.name}.toml, models/{manifest.name}.lock, build-meta/{manifest.name}.json")
+    talk(f"next: look at models/{manifest.name}.toml, then hf-pack build {manifest.name}")
+    return 0
+
+
+COMMAND = Command(
+    name="add",
+    summary="manifest, build meta and lock for a model on disk",
+    description=(
+        "Looks at the model's own files, proposes name, layout, Triton name and engine defaults, and writes a\n"
+        "manifest to edit, the build metadata and the lock. Weights are hashed and enter the store in one pass.\n"
+        "When the model has a problem, it says what and where, and writes nothing."
+    ),
+    examples=(
+        "hf-pack add ~/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B",
+        "hf-pack add ./my-model --name my-model --layout dual",
+    ),
+    arguments=_arguments,
+    run=_run,
+)

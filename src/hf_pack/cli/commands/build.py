@@ -1,0 +1,60 @@
+"""``hf-pack build``."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_pack.cli.command import Command, name_argument, store_argument
+from hf_pack.cli.output import print_json, size_words, talk
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    name_argument(parser, many=True)
+    store_argument(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hf_pack import api, wiring
+    from hf_pack.cli.names import chosen
+    from hf_pack.cli.progress import TerminalProgress
+
+    store = wiring.open_store(arguments.store)
+    documents = []
+    for name in chosen(arguments):
+        built = api.build(name, workspace=arguments.directory, store=arguments.store, progress=TerminalProgress())
+        info = built.info
+        documents.append(
+            {
+                "name": built.name,
+                "store_path": info.store_path,
+                "real_path": store.real_path(info.store_path),
+                "nar_hash": info.nar_hash,
+                "nar_size": info.nar_size,
+                "references": info.references,
+                "bytes_read": built.bytes_read,
+                "bytes_written": built.bytes_written,
+                "seconds": round(built.seconds, 3),
+            }
+        )
+        if not arguments.json:
+            print(info.store_path, flush=True)
+            talk(
+                f"{name}: read {size_words(built.bytes_read)}, wrote {size_words(built.bytes_written)} "
+                f"in {built.seconds:.1f} s; result-{name} -> {store.real_path(info.store_path)}"
+            )
+    if arguments.json:
+        print_json(documents)
+    return 0
+
+
+COMMAND = Command(
+    name="build",
+    summary="make packages; prints one store path a line",
+    description=(
+        "Makes each package valid in the store, links result-NAME to it (a GC root) and writes models/NAME.record.\n"
+        "What the store has already is neither read nor written."
+    ),
+    examples=("hf-pack build", "hf-pack build my-model --store /data/store", "hf-pack build --json"),
+    arguments=_arguments,
+    run=_run,
+)

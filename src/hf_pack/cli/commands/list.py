@@ -1,0 +1,49 @@
+"""``hf-pack list``."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.output import print_json, size_words, table, talk
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from hf_pack import api, wiring
+    from hf_pack.steps.inventory import inventory
+
+    workspace = api.optional_workspace(Path(arguments.directory))
+    rows = inventory(workspace, wiring.open_store(arguments.store))
+    if arguments.json:
+        print_json(rows)
+        return 0
+    if not rows:
+        talk("no packages here; hf-pack add PATH makes one")
+    table(
+        [
+            (
+                row.name or "(store)",
+                row.problem or row.pname_and_version,
+                row.layout,
+                row.storage,
+                "built" if row.in_store else "locked" if row.locked else "not locked",
+                size_words(row.nar_size) if row.nar_size is not None else "",
+                str(row.store_path or ""),
+            )
+            for row in rows
+        ],
+        right=frozenset({5}),
+    )
+    return 0
+
+
+COMMAND = Command(
+    name="list",
+    summary="packages of this workspace and of the store",
+    description="Name, version, layout, storage, state, NAR size and store path of every package.",
+    examples=("hf-pack list", "hf-pack list --json"),
+    arguments=store_argument,
+    run=_run,
+)

@@ -1,0 +1,85 @@
+"""``hf-pack lock``."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_pack.cli.command import Command, name_argument, store_argument
+from hf_pack.cli.output import count_words, print_json, size_words, talk
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    name_argument(parser, many=True)
+    parser.add_argument("--check", action="store_true", help="only say whether and why locks are stale (exit 3)")
+    parser.add_argument("--upgrade", action="store_true", help="bring locks to this version's layout")
+    store_argument(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hf_pack.cli.names import chosen
+
+    names = chosen(arguments)
+    return _check(names, arguments) if arguments.check else _lock(names, arguments)
+
+
+def _check(names: list[str], arguments: argparse.Namespace) -> int:
+    from hf_pack import api
+    from hf_pack.errors import LockError
+
+    found = []
+    for name in names:
+        try:
+            reasons = api.stale(name, workspace=arguments.directory)
+        except LockError as error:
+            reasons = (error.message,)
+        found.append({"name": name, "stale": bool(reasons), "reasons": reasons})
+        if not arguments.json:
+            print(f"{name}: {'stale' if reasons else 'fresh'}")
+            for reason in reasons:
+                print(f"  {reason}")
+    if arguments.json:
+        print_json(found)
+    return LockError.exit_code if any(entry["stale"] for entry in found) else 0
+
+
+def _lock(names: list[str], arguments: argparse.Namespace) -> int:
+    from hf_pack import api
+    from hf_pack.cli.progress import TerminalProgress
+
+    documents = []
+    for name in names:
+        if arguments.upgrade and not api.outdated(name, workspace=arguments.directory):
+            talk(f"{name}: is of this layout version already")
+            continue
+        locked = api.lock(name, workspace=arguments.directory, store=arguments.store, progress=TerminalProgress())
+        documents.append(
+            {
+                "name": name,
+                "snapshot_id": locked.lock.source.snapshot_id,
+                "files": len(locked.lock.files),
+                "size": locked.lock.size,
+                "notes": locked.notes,
+                "bytes_read": locked.bytes_read,
+                "bytes_written": locked.bytes_written,
+            }
+        )
+        if not arguments.json:
+            talk(f"{name}: locked {count_words(len(locked.lock.files), 'file')}, {size_words(locked.lock.size)}")
+            for note in locked.notes:
+                talk(f"  note: {note}")
+    if arguments.json:
+        print_json(documents)
+    return 0
+
+
+COMMAND = Command(
+    name="lock",
+    summary="resolve the source again; --check says why a lock is stale",
+    description=(
+        "Reads the manifest's source again and writes the exact files, sizes and sha256 into models/NAME.lock,\n"
+        "with the small and patched files beside it. A patch that no longer matches is an error."
+    ),
+    examples=("hf-pack lock", "hf-pack lock my-model", "hf-pack lock --check"),
+    arguments=_arguments,
+    run=_run,
+)

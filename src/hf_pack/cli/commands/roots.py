@@ -1,0 +1,30 @@
+"""``hf-pack roots``."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.output import print_json
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hf_pack import wiring
+
+    roots = wiring.open_store(arguments.store).roots()
+    if arguments.json:
+        print_json(roots)
+        return 0
+    for root in roots:
+        print(f"{root.store_path}  {root.owner or root.declared_at}")
+    return 0
+
+
+COMMAND = Command(
+    name="roots",
+    summary="what keeps store objects from the garbage collector",
+    description="One line a root: the store path, and the result link, lock or process that keeps it.",
+    examples=("hf-pack roots", "hf-pack roots --json"),
+    arguments=store_argument,
+    run=_run,
+)

@@ -1,0 +1,123 @@
+"""``hf-pack show``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hf_pack.cli.command import Command, name_argument, store_argument
+from hf_pack.cli.output import print_json, size_words, table
+
+if TYPE_CHECKING:
+    from hf_pack.steps.contents import StoredContents
+    from hf_pack.steps.packages import Package
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    name_argument(parser, help_text="a package, a store path, or pname@version")
+    store_argument(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from hf_pack import api, wiring
+    from hf_pack.steps.contents import stored_contents
+    from hf_pack.steps.targets import resolve
+
+    if "/" in arguments.name or "@" in arguments.name:
+        store = wiring.open_store(arguments.store)
+        target = resolve(arguments.name, api.optional_workspace(Path(arguments.directory)), store)
+        _show_stored(stored_contents(target.store_path, store), arguments)
+    else:
+        _show_package(api.plan(arguments.name, workspace=arguments.directory), arguments)
+    return 0
+
+
+def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        print_json({"store_path": contents.store_path, **contents.provenance})
+        return
+    table(
+        [
+            ("store path", str(contents.store_path)),
+            ("repo id", str(contents.provenance.get("repo_id"))),
+            ("snapshot id", str(contents.provenance.get("snapshot_id"))),
+            ("licence", str(contents.provenance.get("licence") or "not stated")),
+            ("size", size_words(sum(digest.size for digest in contents.files.values()))),
+        ]
+    )
+    table([("", path, size_words(digest.size)) for path, digest in contents.files.items()], right=frozenset({2}))
+
+
+def _show_package(package: Package, arguments: argparse.Namespace) -> None:
+    from hf_pack.steps.targets import known_store_path
+
+    lock, manifest, model = package.lock, package.manifest, package.lock.model
+    store_path = known_store_path(package)
+    if arguments.json:
+        print_json(
+            {
+                "name": package.name,
+                "pname": manifest.pname,
+                "version": package.version,
+                "build_meta": package.build_meta,
+                "layout": manifest.layout,
+                "storage": manifest.storage,
+                "triton_model_name": manifest.triton_model_name,
+                "store_path": store_path,
+                "repo_id": str(lock.source.repo_id),
+                "snapshot_id": lock.source.snapshot_id,
+                "snapshot_kind": lock.source.snapshot_kind,
+                "licence": lock.licence,
+                "model": model,
+                "engine_parameters": {
+                    "vllm": manifest.vllm,
+                    "sglang": manifest.sglang,
+                    "triton": manifest.triton,
+                },
+                "files": [{"path": file.path, "size": file.size, "sha256": file.sha256.hex()} for file in lock.files],
+                "omitted": lock.omitted,
+                "patches": lock.patches,
+                "provenance": dict(lock.provenance),
+            }
+        )
+        return
+    bits = f", {model.quantization_bits} bits" if model.quantization_bits else ""
+    rows = [
+        ("package", f"{manifest.pname} {package.version} (build {package.build_meta.build_version})"),
+        ("changelog", package.build_meta.changelog),
+        ("store path", str(store_path or "known after the first build (self-contained)")),
+        ("layout", f"{manifest.layout.value}, {manifest.storage.value}"),
+        ("source", f"{lock.source.repo_id} at {lock.source.snapshot_id} ({lock.source.snapshot_kind.value})"),
+        ("licence", lock.licence or "not stated"),
+        ("model", ", ".join(model.architectures) or model.model_type or "unknown"),
+        ("parameters", f"{model.parameters:,}" if model.parameters is not None else "unknown"),
+        (
+            "dtype",
+            ", ".join(f"{dtype} {size_words(size)}" for dtype, size in model.bytes_by_dtype)
+            or (model.dtype or "unknown"),
+        ),
+        ("quantization", model.quantization_method + bits),
+        ("context length", f"{model.context_length:,} tokens" if model.context_length else "unknown"),
+        ("engine", ", ".join(f"{key}={value}" for key, value in manifest.vllm.items()) or "no parameters"),
+    ]
+    rows += [("patch", f"{patch.file}: {patch.reason}") for patch in lock.patches]
+    rows += [("note", note) for note in model.notes]
+    rows += [("provenance", f"{key}: {value}") for key, value in lock.provenance]
+    table(rows)
+    print()
+    table(
+        [(file.path, size_words(file.size), file.sha256.hex()[:16] + "…") for file in lock.files],
+        right=frozenset({1}),
+    )
+
+
+COMMAND = Command(
+    name="show",
+    summary="what a package is: model, files, patches, engine parameters",
+    description="Everything the manifest, the lock and the build metadata say about a package, or a store object alone.",
+    examples=("hf-pack show my-model", "hf-pack show my-model --json"),
+    arguments=_arguments,
+    run=_run,
+)

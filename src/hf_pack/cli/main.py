@@ -1,0 +1,100 @@
+"""The command line: parse, run, and turn errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from hf_pack.cli.command import EXIT_CODES, add_to
+from hf_pack.errors import Error, UsageError
+
+COMMAND_NAMES = (
+    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "diff", "bump", "gc", "roots",
+    "completion",
+)  # fmt: skip
+
+DESCRIPTION = """\
+hf-pack packages Hugging Face model weights as immutable, content-addressed Nix store objects,
+in the layouts that vLLM, SGLang and Triton Inference Server read directly. Nix is not needed."""
+
+EPILOG = f"""\
+start here:
+  hf-pack init                     a workspace in this directory
+  hf-pack add PATH                 manifest and lock for a model on disk
+  hf-pack build NAME               make the package; prints its store path
+
+{EXIT_CODES}"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong command line as any other error, so that ``--json`` holds for it too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, hint=f"{self.prog} --help")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole parser; the command reference is generated from it."""
+    from importlib import import_module
+
+    parser = _Parser(
+        prog="hf-pack",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name in COMMAND_NAMES:
+        add_to(subparsers, import_module(f"hf_pack.cli.commands.{name}").COMMAND)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code."""
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    try:
+        parsed = parser.parse_args(arguments)
+    except UsageError as error:
+        report(error, as_json="--json" in (sys.argv if arguments is None else arguments))
+        return error.exit_code
+    if parsed.version:
+        from importlib.metadata import version
+
+        print(version("hf-pack"))
+        return 0
+    if parsed.command is None:
+        parser.print_help()
+        return 0
+    try:
+        code: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except Error as error:
+        report(error, as_json=parsed.json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def report(error: Error, *, as_json: bool) -> None:
+    """Print an error: as text on stderr, or as the contract's JSON object on stdout."""
+    if as_json:
+        document = {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}
+        print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+        return
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)

@@ -1,0 +1,218 @@
+"""Lock: from a manifest and a model on disk to the exact files of a package.
+
+::
+
+    source ─select─▶ files ─inspect headers─▶ ─add blobs to the store, hash small files─▶ patch ─▶ Lock
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hf_pack.errors import IntegrityError, ManifestError, SourceError, UsageError
+from hf_pack.formats.store_path import sanitize_name
+from hf_pack.layouts.lay_out import LAYOUT_VERSION
+from hf_pack.model import lock_document, patches
+from hf_pack.model.hub_ids import SnapshotKind, is_commit
+from hf_pack.model.lock import (
+    AppliedPatch,
+    FileDigest,
+    Lock,
+    LockedFile,
+    LockedSource,
+    is_blob,
+)
+from hf_pack.model.manifest import CONTENT_SNAPSHOT, Manifest, Patch, PathSource
+from hf_pack.model.snapshots import content_id
+from hf_pack.ports import FileToAdd, Progress, Source, SourceFile, SourceListing, Sources, Store, Workspace
+from hf_pack.steps.inspect_source import Inspection, inspect
+from hf_pack.steps.packages import digest_of, lock_file, manifest_file, replacement_contents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locked:
+    """A new lock, the bytes that lie beside it, and what locking cost in bytes."""
+
+    lock: Lock
+    kept: tuple[tuple[str, bytes], ...]
+    notes: tuple[str, ...]
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A source with its choice of files made and its headers read."""
+
+    source: Source
+    inspection: Inspection
+
+
+def path_of(manifest: Manifest) -> PathSource:
+    """The manifest's source on disk. Raises UsageError for a repo id."""
+    if isinstance(manifest.source, PathSource):
+        return manifest.source
+    repo_id = manifest.source.repo_id
+    raise UsageError(
+        f"{manifest.name}: this version packages models that are on disk\n"
+        f"  {manifest_file(manifest.name)}: source: expected path, found repo_id {str(repo_id)!r}",
+        hint=f"hf download {repo_id}, then hf-pack add with the path of its cache directory",
+    )
+
+
+def open_source(manifest: Manifest, sources: Sources) -> Opened:
+    """Open and inspect the manifest's source. Raises SourceError, PolicyError with every trap it meets."""
+    asked = path_of(manifest)
+    wanted = None if asked.snapshot_id == CONTENT_SNAPSHOT else asked.snapshot_id
+    source = sources.open(asked.path, snapshot_id=wanted)
+    return Opened(source=source, inspection=inspect(source, manifest.selection))
+
+
+def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: Store, progress: Progress) -> Locked:
+    """Read every selected file once; weights enter the store while they are hashed.
+
+    The store keeps them only for the session of the caller: root them with :func:`write_lock`.
+    """
+    source, inspection = opened.source, opened.inspection
+    patched = {patch.file for patch in manifest.patches}
+    _check_patch_targets(manifest, inspection.files)
+    large = [file for file in inspection.files if is_blob(file.path, file.size) and file.path not in patched]
+    added = store.add_blobs(
+        [FileToAdd(name=sanitize_name(_base_name(file)), real_path=file.real_path) for file in large],
+        progress,
+    )
+    digests = {
+        file.path: FileDigest(size=blob.blob.size, sha256=blob.blob.sha256)
+        for file, blob in zip(large, added, strict=True)
+    }
+    contents = {file.path: source.read(file.path) for file in inspection.files if file.path not in digests}
+    digests |= {path: digest_of(data) for path, data in contents.items()}
+    _check_claims(inspection, digests)
+
+    replacements = replacement_contents(workspace, manifest)
+    applied = []
+    for index, patch in enumerate(manifest.patches):
+        before = contents[patch.file]
+        contents[patch.file] = _apply(manifest, index, patch, before, replacements)
+        applied.append(_applied(patch, before, contents[patch.file], replacements))
+
+    files = tuple(_locked_file(file.path, digests[file.path], contents) for file in inspection.files)
+    lock = Lock(
+        layout_version=LAYOUT_VERSION,
+        source=_locked_source(manifest, source.listing, digests),
+        selection=manifest.selection,
+        files=files,
+        omitted=inspection.omitted,
+        patches=tuple(applied),
+        licence=inspection.licence,
+        model=inspection.model,
+        provenance=inspection.provenance,
+    )
+    return Locked(
+        lock=lock,
+        kept=tuple((file.path, contents[file.path]) for file in files if file.kept_beside_lock),
+        notes=(*source.listing.notes, *inspection.notes),
+        bytes_read=sum(blob.bytes_read for blob in added) + sum(map(len, contents.values())),
+        bytes_written=sum(blob.bytes_written for blob in added),
+    )
+
+
+def write_lock(name: str, locked: Locked, workspace: Workspace, store: Store) -> None:
+    """Put the lock and its files into the workspace, and root its blobs in the store for as long as it is there."""
+    workspace.replace_kept_files(name, locked.kept)
+    workspace.write(lock_file(name), lock_document.format(locked.lock))
+    paths = [blob.store_path for blob in locked.lock.blobs]
+    store.add_root(workspace.root / lock_file(name), store.valid_paths(paths))
+
+
+def _base_name(file: SourceFile) -> str:
+    return file.path.rsplit("/", 1)[-1]
+
+
+def _check_patch_targets(manifest: Manifest, files: Sequence[SourceFile]) -> None:
+    packaged = {file.path for file in files}
+    for index, patch in enumerate(manifest.patches):
+        if patch.file not in packaged:
+            raise ManifestError(
+                f"a patch names a file that is not packaged\n  {manifest_file(manifest.name)}: "
+                f"patch[{index}].file: expected a packaged file, found {patch.file!r}",
+                hint="hf-pack plan lists the packaged files; or add the file to source.include",
+            )
+
+
+def _apply(manifest: Manifest, index: int, patch: Patch, contents: bytes, replacements: Mapping[str, bytes]) -> bytes:
+    place = f"{manifest_file(manifest.name)}: patch[{index}]"
+    replacement = None if patch.replace is None else replacements.get(patch.replace)
+    if patch.replace is not None and replacement is None:
+        raise ManifestError(
+            f"a patch's replacement is not there\n  {place}.replace: expected a file beside the manifest, "
+            f"found no models/{patch.replace}",
+            hint=f"put the new {patch.file} at models/{patch.replace}",
+        )
+    try:
+        return patches.apply(patch, contents, replacement)
+    except patches.PatchMismatch as error:
+        raise ManifestError(
+            f"a patch does not match the source any more\n  {place}: {error}",
+            hint="change or remove the patch; nothing was written",
+        ) from None
+
+
+def _applied(patch: Patch, before: bytes, after: bytes, replacements: Mapping[str, bytes]) -> AppliedPatch:
+    return AppliedPatch(
+        file=patch.file,
+        reason=patch.reason,
+        definition=patches.definition(patch),
+        replacement=None if patch.replace is None else digest_of(replacements[patch.replace]),
+        before=digest_of(before),
+        after=digest_of(after),
+    )
+
+
+def _locked_file(path: str, original: FileDigest, contents: Mapping[str, bytes]) -> LockedFile:
+    final = digest_of(contents[path]) if path in contents else original
+    return LockedFile(path=path, size=final.size, sha256=final.sha256, original=None if final == original else original)
+
+
+def _check_claims(inspection: Inspection, digests: Mapping[str, FileDigest]) -> None:
+    """Hold the checksums that the source's own side files state against what was read."""
+    wrong = [
+        f"{path}: expected sha256 {claim.sha256.hex()} (stated by {claim.stated_by}), "
+        f"found {digests[path].sha256.hex()}"
+        for path, claim in sorted(inspection.claimed.items())
+        if path in digests and digests[path].sha256 != claim.sha256
+    ]
+    if wrong:
+        lines = "\n".join(f"  {line}" for line in wrong)
+        raise IntegrityError(
+            f"the source does not match its own checksums\n{lines}",
+            hint="fetch or quantize the model again; nothing was written",
+        )
+
+
+def _locked_source(manifest: Manifest, listing: SourceListing, digests: Mapping[str, FileDigest]) -> LockedSource:
+    asked = path_of(manifest)
+    repo_id = asked.slug or listing.repo_id
+    if repo_id is None:
+        raise SourceError(
+            f"the source does not say which repository it is\n  {manifest_file(manifest.name)}: source.slug: "
+            "expected org--name, found nothing",
+            hint='add slug = "org--name" and snapshot_id = "content" to [source]',
+        )
+    if asked.snapshot_id == CONTENT_SNAPSHOT or (asked.snapshot_id is None and listing.snapshot_id is None):
+        snapshot_id, kind = content_id(digests.items()), SnapshotKind.CONTENT
+    elif asked.snapshot_id is None or asked.snapshot_id == listing.snapshot_id:
+        assert listing.snapshot_id is not None and listing.snapshot_kind is not None
+        snapshot_id, kind = listing.snapshot_id, listing.snapshot_kind
+    else:
+        snapshot_id = asked.snapshot_id
+        quantized = listing.snapshot_kind is SnapshotKind.FINGERPRINT or not is_commit(snapshot_id)
+        kind = SnapshotKind.FINGERPRINT if quantized else SnapshotKind.COMMIT
+    return LockedSource(
+        repo_id=repo_id,
+        snapshot_id=snapshot_id,
+        snapshot_kind=kind,
+        asked_repo_id=asked.slug,
+        asked_revision=asked.snapshot_id,
+    )

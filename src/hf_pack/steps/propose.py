@@ -1,0 +1,116 @@
+"""What `add` proposes for a model that it has looked at: names, layout and engine defaults. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from hf_pack.formats.store_path import sanitize_name
+from hf_pack.model.hub_ids import HubIdError, RepoId, SnapshotKind
+from hf_pack.model.json_value import JsonValue
+from hf_pack.model.lock import ModelSummary
+from hf_pack.model.manifest import (
+    CONTENT_SNAPSHOT,
+    Layout,
+    Manifest,
+    PathSource,
+    Selection,
+    Storage,
+)
+from hf_pack.ports import SourceListing
+
+#: Context that a first start should fit on one common GPU, in tokens; a person raises it in the manifest.
+FIRST_CONTEXT = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the command line asks for; None leaves it to the proposal."""
+
+    name: str | None = None
+    layout: Layout | None = None
+    triton_model_name: str | None = None
+    storage: Storage | None = None
+    revision: str | None = None
+
+
+def source_of(path: str, listing: SourceListing, wishes: Wishes) -> PathSource:
+    """The manifest's source: pinned to the snapshot that the directory says it is, else to its content."""
+    slug = listing.repo_id or local_repo_id(listing.root.name)
+    if listing.snapshot_id is not None:
+        return PathSource(path=path, slug=slug, snapshot_id=wishes.revision or listing.snapshot_id)
+    return PathSource(path=path, slug=slug, snapshot_id=wishes.revision or CONTENT_SNAPSHOT)
+
+
+def local_repo_id(directory: str) -> RepoId:
+    """A repo id for a directory that has none: its own name when that is a slug, else ``local/<name>``."""
+    try:
+        slug = RepoId.parse_folder(directory) if directory.startswith("models--") else RepoId.parse_slug(directory)
+        if slug.namespace is not None:
+            return slug
+    except HubIdError:
+        pass
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", directory)
+    plain = re.sub(r"-{2,}", "-", re.sub(r"\.{2,}", ".", plain)).strip("-.")[:96].strip("-.")
+    plain = plain.removesuffix(".git")
+    return RepoId("local", plain or "model")
+
+
+def propose(source: PathSource, selection: Selection, model: ModelSummary, wishes: Wishes) -> Manifest:
+    """A whole manifest for the model."""
+    assert source.slug is not None
+    pname = wishes.name or sanitize_name(source.slug.name.lower())
+    layout = wishes.layout or proposed_layout(model)
+    triton_model_name = None
+    if layout.has_triton:
+        triton_model_name = wishes.triton_model_name or re.sub(r"[^a-z0-9]+", "_", pname.lower()).strip("_")
+    return Manifest(
+        name=pname.replace(".", "-"),
+        pname=pname,
+        base_version="1.0.0",
+        layout=layout,
+        storage=wishes.storage or Storage.LINKED,
+        triton_model_name=triton_model_name,
+        source=source,
+        selection=selection,
+        vllm=engine_defaults(model),
+    )
+
+
+def proposed_layout(model: ModelSummary) -> Layout:
+    """Dual for a model that generates text; the Hub's layout alone for encoders and others, which Triton's vLLM
+    backend does not serve."""
+    generates = any(
+        name.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for name in model.architectures
+    )
+    return Layout.DUAL if generates else Layout.HF
+
+
+def engine_defaults(model: ModelSummary) -> dict[str, JsonValue]:
+    """``dtype`` and ``max_model_len``. Never ``quantization``: a quantized model declares it in its own files, and an
+    engine refuses a value that differs."""
+    defaults: dict[str, JsonValue] = {"dtype": "auto"}
+    if model.context_length is not None:
+        defaults["max_model_len"] = min(model.context_length, FIRST_CONTEXT)
+    return defaults
+
+
+def comments(model: ModelSummary, kind: SnapshotKind, licence: str | None) -> tuple[str, ...]:
+    """Lines about the model for the head of the manifest."""
+    lines = []
+    if model.architectures:
+        lines.append(", ".join(model.architectures))
+    quantization = model.quantization_method
+    if quantization == "none":
+        lines.append(f"not quantized, {model.dtype or 'dtype unknown'}")
+    else:
+        bits = f", {model.quantization_bits} bits" if model.quantization_bits else ""
+        lines.append(f"quantized: {quantization}{bits}; the model's own files say so, the engine needs no parameter")
+    if model.context_length is not None:
+        lines.append(f"context length {model.context_length} tokens")
+    lines.append(f"licence: {licence or 'not stated in its files'}")
+    if kind is not SnapshotKind.COMMIT:
+        lines.append(
+            f"snapshot id: {'a quantizer’s fingerprint' if kind is SnapshotKind.FINGERPRINT else 'derived from the files'}, not a commit on the Hub"
+        )
+    return tuple(lines)

@@ -1,0 +1,24 @@
+"""Progress that nobody looks at."""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+class Quiet:
+    """Implements :class:`hf_pack.ports.Progress` and says nothing."""
+
+    def start(self, what: str, total: int) -> None:
+        """Ignored."""
+
+    def advance(self, size: int) -> None:
+        """Ignored."""
+
+    def finish(self) -> None:
+        """Ignored."""
+
+    def note(self, line: str) -> None:
+        """Ignored."""
+
+
+QUIET: Final = Quiet()

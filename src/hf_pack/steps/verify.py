@@ -1,0 +1,108 @@
+"""Verify: re-hash a package's objects against lock and store, and mend what can be mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from hf_pack.errors import Error
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.findings import Problem
+from hf_pack.model.manifest import Storage
+from hf_pack.ports import FileToAdd, Progress, Sources, Store, Workspace
+from hf_pack.steps.realise import files_for
+from hf_pack.steps.targets import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verified:
+    """``checked`` objects were re-hashed; ``bad`` is what is wrong now, ``repaired`` what was and is not any more."""
+
+    checked: int
+    bad: tuple[Problem, ...]
+    repaired: tuple[Problem, ...] = ()
+
+
+def verify(targets: Sequence[Target], store: Store, workers: int, progress: Progress) -> Verified:
+    """Re-hash every object of the targets' closures, each once, ``workers`` at a time."""
+    objects, unknown = _closure(targets, store)
+    sizes = {path: info.nar_size for path in objects if (info := store.path_info(path)) is not None}
+    progress.start("verify", sum(sizes.values()))
+    largest_first = sorted(objects, key=lambda path: -sizes.get(path, 0))
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(lambda path: store.check(path, progress), largest_first))
+    progress.finish()
+    problems = [problem for problems in found for problem in problems] + unknown
+    return Verified(checked=len(objects), bad=tuple(sorted(_localised(problems, targets, store))))
+
+
+def repair(
+    verified: Verified,
+    targets: Sequence[Target],
+    workspace: Workspace,
+    sources: Sources,
+    store: Store,
+    workers: int,
+    progress: Progress,
+) -> Verified:
+    """Put proven bytes in the place of damaged objects, from the source or from beside the lock, and verify again."""
+    damaged = {problem.store_path for problem in verified.bad}
+    with store.session():
+        for target in targets:
+            if target.package is None:
+                continue
+            package = target.package
+            for blob in package.plan.blobs:
+                if blob.store_path not in damaged:
+                    continue
+                try:
+                    file: FileToAdd = files_for([blob], package, workspace, sources)[0]
+                    store.replace_blob(file, blob, progress)
+                except Error as error:
+                    progress.note(f"{blob.name} is not repaired: {error.message}")
+            if target.store_path in damaged:
+                store.replace_tree(package.plan, progress)
+    again = verify(targets, store, workers, progress)
+    still = {problem.store_path for problem in again.bad}
+    return Verified(
+        checked=verified.checked,
+        bad=again.bad,
+        repaired=tuple(problem for problem in verified.bad if problem.store_path not in still),
+    )
+
+
+def _closure(targets: Sequence[Target], store: Store) -> tuple[list[StorePath], list[Problem]]:
+    """Every object to check once; and a problem for each that ought to be there and is not valid."""
+    waiting = [target.store_path for target in targets]
+    for target in targets:
+        if target.package is not None:
+            blobs = [blob.store_path for blob in target.package.plan.blobs]
+            linked = target.package.manifest.storage is Storage.LINKED
+            waiting += blobs if linked else sorted(store.valid_paths(blobs))
+    seen: set[StorePath] = set()
+    objects, unknown = [], []
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        info = store.path_info(path)
+        if info is None:
+            unknown.append(Problem(store_path=path, path="", problem="is not in the store"))
+            continue
+        objects.append(path)
+        waiting += info.references
+    return objects, unknown
+
+
+def _localised(problems: list[Problem], targets: Sequence[Target], store: Store) -> list[Problem]:
+    """For a damaged tree whose plan is known, the files in it that are wrong, in place of the tree as a whole."""
+    plans = {target.store_path: target.package.plan for target in targets if target.package is not None}
+    result = []
+    for problem in problems:
+        plan = plans.get(problem.store_path)
+        valid = plan is not None and store.path_info(problem.store_path) is not None
+        inside = store.compare(plan, problem.store_path) if plan is not None and valid else ()
+        result += list(inside) or [problem]
+    return result
