@@ -126,9 +126,7 @@ class _Reader:
         start, end = self.at, self.at + size
         if end > len(self.data):
             if end > METADATA_LIMIT:
-                raise HeaderError(
-                    f"metadata: expected at most {METADATA_LIMIT} bytes, found a length up to {end}"
-                )
+                raise HeaderError(f"metadata: expected at most {METADATA_LIMIT} bytes, found a length up to {end}")
             raise NeedMoreBytes(end)
         self.at = end
         return start

@@ -54,9 +54,7 @@ class ModelFacts:
     sampling: tuple[tuple[str, bool | int | float], ...]
 
 
-def model_facts(
-    config: Config | None, generation_config: Config | None, tokenizer_config: Config | None
-) -> ModelFacts:
+def model_facts(config: Config | None, generation_config: Config | None, tokenizer_config: Config | None) -> ModelFacts:
     """Reads the three parsed files; a field that is out of shape counts as absent, nothing is raised."""
     config, tokenizer = config or {}, tokenizer_config or {}
     architectures = _texts(config.get("architectures"))
@@ -110,9 +108,7 @@ def _is_causal_lm(architectures: tuple[str, ...], config: Config) -> bool:
     # A multimodal language model calls itself ForConditionalGeneration, as the encoder-decoders do.
     if config.get("is_encoder_decoder") is True:
         return False
-    return any(
-        name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in architectures
-    )
+    return any(name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in architectures)
 
 
 def _auto_map(config: Config) -> Iterator[str]:

@@ -56,9 +56,7 @@ class _Roles:
 
     def has_weight(self, dtypes: frozenset[str]) -> bool:
         """A tensor of these dtypes that is no scale itself."""
-        return any(
-            "scale" not in role and not dtypes.isdisjoint(found) for role, found in self.dtypes.items()
-        )
+        return any("scale" not in role and not dtypes.isdisjoint(found) for role, found in self.dtypes.items())
 
 
 def _packed(roles: _Roles, names: Mapping[str, Tensor]) -> TensorScheme | None:
@@ -67,13 +65,9 @@ def _packed(roles: _Roles, names: Mapping[str, Tensor]) -> TensorScheme | None:
             return TensorScheme(
                 method="gptq", bits=None, group_size=None, evidence="int32 qweight packed along the input"
             )
-        return TensorScheme(
-            method="awq", bits=4, group_size=None, evidence="int32 qweight packed along the output"
-        )
+        return TensorScheme(method="awq", bits=4, group_size=None, evidence="int32 qweight packed along the output")
     if roles.has("weight_packed", _INT32) and roles.has("weight_shape"):
-        return TensorScheme(
-            method="compressed-tensors", bits=None, group_size=None, evidence="int32 weight_packed"
-        )
+        return TensorScheme(method="compressed-tensors", bits=None, group_size=None, evidence="int32 weight_packed")
     return None
 
 
@@ -89,18 +83,14 @@ def _packs_along_output(names: Mapping[str, Tensor]) -> bool:
 def _four_bit(roles: _Roles) -> TensorScheme | None:
     if roles.has("weight_packed", _BYTE):
         group = 16 if roles.has("weight_global_scale") else 32
-        return TensorScheme(
-            method="compressed-tensors", bits=4, group_size=group, evidence="uint8 weight_packed"
-        )
+        return TensorScheme(method="compressed-tensors", bits=4, group_size=group, evidence="uint8 weight_packed")
     if roles.has("weight_scale_2") and roles.has_weight(_BYTE):
         return TensorScheme(method="modelopt", bits=4, group_size=16, evidence="weight_scale_2")
     if roles.has("_blocks", _BYTE) and roles.has("_scales", _BYTE_SCALE):
         return TensorScheme(method="mxfp4", bits=4, group_size=32, evidence="uint8 *_blocks and *_scales")
     if roles.has("absmax") or roles.has("SCB"):
         bits = 8 if roles.has("SCB") else 4
-        return TensorScheme(
-            method="bitsandbytes", bits=bits, group_size=None, evidence="absmax or SCB statistics"
-        )
+        return TensorScheme(method="bitsandbytes", bits=bits, group_size=None, evidence="absmax or SCB statistics")
     if roles.has("weight", _BYTE) and roles.has("weight_scale", _BYTE_SCALE):
         return TensorScheme(method="mxfp4", bits=4, group_size=32, evidence="uint8 weights and scales")
     return None
@@ -111,9 +101,7 @@ def _eight_bit(roles: _Roles) -> TensorScheme | None:
         if roles.has("_scale", _BYTE_SCALE):
             return TensorScheme(method="mxfp8", bits=8, group_size=32, evidence="FP8 weights, uint8 scales")
         if roles.has("_scale_inv"):
-            return TensorScheme(
-                method="fp8", bits=8, group_size=None, evidence="FP8 weights with *_scale_inv"
-            )
+            return TensorScheme(method="fp8", bits=8, group_size=None, evidence="FP8 weights with *_scale_inv")
         scaled = "with *_scale" if roles.has("_scale") else "without scales"
         return TensorScheme(method="fp8", bits=8, group_size=None, evidence=f"FP8 weights {scaled}")
     if roles.has("weight", _SIGNED_BYTE) and roles.has("weight_scale"):

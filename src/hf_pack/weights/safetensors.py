@@ -95,16 +95,12 @@ def header_length(prefix: bytes, file_size: int) -> int:
     if file_size == 0:
         raise HeaderError("file: expected a safetensors header, found an empty file")
     if prefix.startswith(b"version "):
-        raise HeaderError(
-            "file: expected a safetensors header, found a git-lfs pointer (the weights are not here)"
-        )
+        raise HeaderError("file: expected a safetensors header, found a git-lfs pointer (the weights are not here)")
     if file_size < PREFIX_SIZE + 2 or len(prefix) < PREFIX_SIZE:
         raise HeaderError(f"file: expected at least 10 bytes, found {file_size}")
     length = int.from_bytes(prefix[:PREFIX_SIZE], "little")
     if length > HEADER_LIMIT:
-        raise HeaderError(
-            f"header length: expected at most {HEADER_LIMIT} bytes, found {length} (no safetensors file)"
-        )
+        raise HeaderError(f"header length: expected at most {HEADER_LIMIT} bytes, found {length} (no safetensors file)")
     if length < 2:
         raise HeaderError(f"header length: expected at least 2 bytes, found {length}")
     if PREFIX_SIZE + length > file_size:
@@ -148,9 +144,7 @@ def compare(old: Iterable[Header], new: Iterable[Header]) -> tuple[TensorDiff, .
     return tuple(found)
 
 
-def _difference(
-    old: Tensor | None, new: Tensor | None
-) -> Literal["added", "removed", "dtype", "shape"] | None:
+def _difference(old: Tensor | None, new: Tensor | None) -> Literal["added", "removed", "dtype", "shape"] | None:
     if old is None:
         return "added"
     if new is None:
@@ -186,9 +180,7 @@ def _tensor(name: str, entry: JsonValue) -> Tensor:
     shape = _sizes(entry.get("shape"), f"{where}.shape")
     offsets = _sizes(entry.get("data_offsets"), f"{where}.data_offsets")
     if len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise HeaderError(
-            f"{where}.data_offsets: expected [begin, end] with begin <= end, found {list(offsets)}"
-        )
+        raise HeaderError(f"{where}.data_offsets: expected [begin, end] with begin <= end, found {list(offsets)}")
     needed = _bits_of(shape, bits, where)
     span = offsets[1] - offsets[0]
     if needed % 8 or needed // 8 != span:
@@ -225,9 +217,7 @@ def _check_layout(tensors: list[Tensor], data_size: int) -> None:
     for tensor in sorted(tensors, key=lambda tensor: (tensor.begin, tensor.end)):
         if tensor.begin != end:
             problem = "overlaps the tensor before it" if tensor.begin < end else "leaves a hole before it"
-            raise HeaderError(
-                f"tensor {shorten(tensor.name)}: {problem}, expected begin {end}, found {tensor.begin}"
-            )
+            raise HeaderError(f"tensor {shorten(tensor.name)}: {problem}, expected begin {end}, found {tensor.begin}")
         end = tensor.end
     if end > data_size:
         raise HeaderError(f"data: the file is truncated, expected {end} bytes of data, found {data_size}")

@@ -71,9 +71,9 @@ _SUM_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 _FACT_KEYS = (
     "model model_id model_revision source_commit resolved_commit source_digest revision revision_requested "
-    "scheme fp8_scheme fp8_pathway quant_method quant_type quantization weight_dtype dtype_policy format bits w_bit "
-    "group_size q_group_size zero_point version dataset num_samples seq_length "
-    "calib_data max_calib_samples max_calib_seq_len seed"
+    "scheme fp8_scheme fp8_pathway quant_method quant_type quantization weight_dtype dtype_policy format "
+    "bits w_bit group_size q_group_size zero_point version "
+    "dataset num_samples seq_length calib_data max_calib_samples max_calib_seq_len seed"
 )
 _TOOLS = "torch transformers torchao awq autoawq llmcompressor compressed_tensors vllm optimum gptqmodel"
 _MACHINE_VALUE = re.compile(r"[/~\\.]|[A-Za-z]:[/\\]|[a-z]+://|.*\d{4}-\d{2}-\d{2}[T ]\d{2}:", re.DOTALL)

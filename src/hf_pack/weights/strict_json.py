@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -28,9 +29,7 @@ def loads(data: bytes) -> JsonValue:
     try:
         text = data.removeprefix(_BOM).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise HeaderError(
-            f"JSON: expected UTF-8, found byte 0x{data[error.start]:02x} in byte {error.start}"
-        ) from None
+        raise HeaderError(f"JSON: expected UTF-8, found byte 0x{data[error.start]:02x} in byte {error.start}") from None
     try:
         value: JsonValue = json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
@@ -82,11 +81,8 @@ _TOO_DEEP = f"JSON: nested more than {DEPTH_LIMIT} levels deep"
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise HeaderError(f"JSON: key {shorten(key)} appears twice in one object")
-            seen.add(key)
+        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise HeaderError(f"JSON: key {shorten(repeated)} appears twice in one object")
     return result
 
 

@@ -45,8 +45,4 @@ def gguf_pair(key: str, kind: int, value: bytes) -> bytes:
 
 def gguf_file(*pairs: bytes, version: int = 3, tensors: int = 0, count: int | None = None) -> bytes:
     """A GGUF header with these pairs."""
-    return (
-        b"GGUF"
-        + struct.pack("<IQQ", version, tensors, len(pairs) if count is None else count)
-        + b"".join(pairs)
-    )
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, len(pairs) if count is None else count) + b"".join(pairs)

@@ -4,8 +4,8 @@ import pytest
 
 from hf_pack.weights.licence import licence_of, recognise_text
 
-APACHE = b"\n                                 Apache License\n                           Version 2.0, January 2004\n"
-MIT = b"MIT License\n\nPermission is hereby granted, free of charge, to any person\nobtaining a copy"
+APACHE = b"\n                                 Apache License\n                           Version 2.0, January 2004"
+MIT = b"Permission is hereby granted, free of charge, to any person\nobtaining a copy"
 
 
 @pytest.mark.parametrize(
@@ -65,10 +65,7 @@ def test_the_readme_wins_over_the_texts_unless_it_says_other() -> None:
     assert licence_of(b"---\nlicense: mit\n---\n", {"LICENSE": APACHE}) == "MIT"
     assert licence_of(b"---\nlicense: other\n---\n", {"LICENSE": APACHE}) == "Apache-2.0"
     assert licence_of(None, {"LICENSE": APACHE}) == "Apache-2.0"
-    assert (
-        licence_of(None, {"LICENSE": MIT, "LICENSE-weights": APACHE, "NOTICE": b"hello"})
-        == "Apache-2.0 AND MIT"
-    )
+    assert licence_of(None, {"LICENSE": MIT, "LICENSE-weights": APACHE, "NOTICE": b"hello"}) == "Apache-2.0 AND MIT"
     assert licence_of(None, {"LICENSE": b"All rights reserved."}) is None
     assert licence_of(None, {}) is None
 

@@ -9,9 +9,7 @@ from hf_pack.weights.weights_error import HeaderError
 
 
 def test_reads_an_index() -> None:
-    index = parse_index(
-        b'{"metadata": {"total_size": 12}, "weight_map": {"b": "2.st", "a": "1.st", "c": "1.st"}}'
-    )
+    index = parse_index(b'{"metadata": {"total_size": 12}, "weight_map": {"b": "2.st", "a": "1.st", "c": "1.st"}}')
     assert index.weight_map == (("a", "1.st"), ("b", "2.st"), ("c", "1.st"))
     assert index.total_size == 12
     assert index.files == ("1.st", "2.st")
