@@ -1,7 +1,8 @@
 """A lock as JSON (``models/<name>.lock``).
 
-Law: ``parse(format(lock)) == lock`` for every lock that has no problem. The format is canonical: keys in a fixed
-order and one line for each file, omitted file and patch, so that a diff of two locks shows what changed. Hashes are sha256 in lower-case hex, as the Hub writes them.
+Law: ``parse(format(lock)) == lock`` for every lock that has no problem. The format is canonical: keys in a
+fixed order and one line for each file, omitted file and patch, so that a diff of two locks shows what changed.
+Hashes are sha256 in lower-case hex, as the Hub writes them.
 """
 
 from __future__ import annotations

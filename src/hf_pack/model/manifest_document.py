@@ -59,7 +59,7 @@ class ManifestProblems(Problems):
 
 
 def parse(text: str, name: str) -> Manifest:
-    """Read the manifest called ``name``, the file's stem. Raises :class:`ManifestProblems` with all problems."""
+    """Read the manifest called ``name``, the file's stem. Raises :class:`ManifestProblems` with all of them."""
     try:
         top = toml_reading.read(text)
     except Problems as error:

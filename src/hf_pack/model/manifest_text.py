@@ -35,7 +35,7 @@ _NO_PATCH = (
     ('# when = { tokenizer_class = "Old" }', "must match, or locking fails"),
     (
         '# set = { tokenizer_class = "New" }',
-        'or delete = ["key"], merge = { … }, replace = "file beside this one"',
+        'or delete = ["key"], merge = { … }, replace = "file beside this"',
     ),
     ('# reason = "why it differs from its source"', ""),
 )

@@ -43,8 +43,8 @@ def apply(patch: Patch, contents: bytes, replacement: bytes | None) -> bytes:
     """The file's new bytes. ``replacement`` are the bytes of the file that ``patch.replace`` names.
 
     ``when`` is looked at first, then ``set``, ``delete`` and ``merge`` change the file in this order. Raises
-    :class:`PatchMismatch` for a condition that does not hold, a key that is not there, a file that is not text
-    (or not JSON, where keys are asked for), a weight file, and a patch that changes nothing.
+    :class:`PatchMismatch` for a condition that does not hold, a key that is not there, a file that is no text
+    (or no JSON, where keys are asked for), a weight file, and a patch that changes nothing.
     """
     if patch.file.lower().endswith(WEIGHT_SUFFIXES):
         raise PatchMismatch(f"{patch.file}: a weight file cannot be patched")
@@ -148,7 +148,7 @@ def _copy(value: JsonObject) -> _Object:
 
 
 def _merged(target: JsonValue, merge: JsonObject) -> _Object:
-    """A JSON merge patch (RFC 7396, section 2): a target that is no object counts as {}, null removes a key."""
+    """A JSON merge patch (RFC 7396, section 2): a target that is no object counts as {}, null removes."""
     result = dict(target) if isinstance(target, Mapping) else {}
     for key, value in merge.items():
         if value is None:

@@ -15,7 +15,7 @@ def content_id(files: Iterable[tuple[str, FileDigest]]) -> str:
 
     ``files`` are paths (relative, without NUL) and the digests of the source's own bytes, before any patch;
     their order does not matter. The id is the start of the sha256 over ``hf-pack snapshot 1``, NUL, and for
-    each file, by path, ``<path> NUL <size in decimal> NUL <sha256 as hex> NUL``. It never changes for the same
+    each file, by path, ``<path> NUL <size in decimal> NUL <sha256 as hex> NUL``. It never changes for equal
     files: published packages depend on it.
     """
     digest = hashlib.sha256(_DOMAIN)

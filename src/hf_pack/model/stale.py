@@ -162,8 +162,8 @@ def stale_reasons(
 ) -> tuple[StaleReason, ...]:
     """Every reason, in the order of the manifest; empty when the lock still fits.
 
-    ``kept`` are the files in ``models/<name>.files/``; ``replacements`` those that patches' ``replace`` names,
-    by that name, None or absent when they are not there.
+    ``kept`` are the files in ``models/<name>.files/``; ``replacements`` what patches' ``replace`` names, by
+    that name, None or absent when it is not there.
     """
     return (
         *_source(manifest, lock),
