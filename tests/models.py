@@ -25,9 +25,7 @@ TENSORS: tuple[tuple[str, tuple[int, ...]], ...] = (
     ("model.norm.weight", (8,)),
 )
 
-APACHE = (
-    b"                                 Apache License\n                           Version 2.0, January 2004\n"
-)
+APACHE = b"                                 Apache License\n                           Version 2.0, January 2004\n"
 README = b"---\nlicense: apache-2.0\nlibrary_name: transformers\n---\n# Tiny\n\nA model for tests.\n"
 
 
@@ -225,9 +223,7 @@ def write_local_dir(
         lines = ((commits or {}).get(path, commit), etag(path, content), "1700000000.0")
         metadata = "".join(f"{line}\n" for line in lines).encode()
         write_flat(directory, {f"{download}/{path}.metadata": metadata, f"{download}/{path}.lock": b""})
-    return write_flat(
-        directory, {".cache/huggingface/.gitignore": b"*", ".cache/huggingface/CACHEDIR.TAG": b""}
-    )
+    return write_flat(directory, {".cache/huggingface/.gitignore": b"*", ".cache/huggingface/CACHEDIR.TAG": b""})
 
 
 def write_git_clone(
@@ -244,12 +240,8 @@ def write_git_clone(
     write_flat(directory, work)
     config = f'[core]\n\tbare = false\n[remote "origin"]\n\turl = {remote}\n\tfetch = +refs/heads/*\n'
     ref = (
-        {
-            ".git/packed-refs": f"# pack-refs with: peeled fully-peeled sorted \n{commit} refs/heads/main\n".encode()
-        }
+        {".git/packed-refs": f"# pack-refs with: peeled \n{commit} refs/heads/main\n".encode()}
         if packed
         else {".git/refs/heads/main": f"{commit}\n".encode()}
     )
-    return write_flat(
-        directory, {".git/HEAD": b"ref: refs/heads/main\n", ".git/config": config.encode(), **ref}
-    )
+    return write_flat(directory, {".git/HEAD": b"ref: refs/heads/main\n", ".git/config": config.encode(), **ref})

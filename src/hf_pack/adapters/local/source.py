@@ -1,0 +1,125 @@
+"""A model on disk as a :class:`hf_pack.ports.Source`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_pack.adapters.local.git_clone import is_git_clone, open_git_clone
+from hf_pack.adapters.local.hf_cache import is_repo, open_cache, open_repo, repos_in
+from hf_pack.adapters.local.local_dir import is_local_dir, open_local_dir
+from hf_pack.adapters.local.place import Place, unreadable
+from hf_pack.adapters.local.walk import Walked, walk
+from hf_pack.errors import SourceError
+from hf_pack.model.source_problems import SourceProblem, source_error
+from hf_pack.ports import SourceFile, SourceListing
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """A listing that was checked, and its files' bytes."""
+
+    listing: SourceListing
+
+    def read(self, path: str, *, size: int | None = None) -> bytes:
+        """The first ``size`` bytes of a file, or all of them. Raises SourceError."""
+        file = next((file for file in self.listing.files if file.path == path), None)
+        if file is None:
+            raise SourceError(f"{self.listing.root / path}: no such file in the source")
+        try:
+            with file.real_path.open("rb") as stream:
+                return stream.read(-1 if size is None else size)
+        except OSError as error:
+            raise unreadable(file.real_path, error) from None
+
+
+def open_source(path: Path, *, snapshot_id: str | None = None) -> LocalSource:
+    """Recognise what lies at ``path`` and list its files.
+
+    A Hub cache's repository, snapshot or root, a ``--local-dir`` download, a git clone, a plain directory or
+    one GGUF file. ``snapshot_id`` chooses among a repository's snapshots and means nothing elsewhere. Raises
+    SourceError with all traps that show without reading the files (:mod:`hf_pack.adapters.local.walk`).
+    """
+    status = _status(path)
+    if not stat.S_ISDIR(status.st_mode):
+        return _open_file(path, status)
+    place = _recognise(path.absolute(), snapshot_id)
+    walked = walk(place.directory, boundary=place.boundary, mend=place.mend)
+    _check(place, walked)
+    return _source(place, walked.files)
+
+
+def _source(place: Place, files: Sequence[SourceFile]) -> LocalSource:
+    return LocalSource(
+        SourceListing(
+            root=place.directory,
+            kind=place.kind,
+            repo_id=place.repo_id,
+            snapshot_id=place.snapshot_id,
+            snapshot_kind=place.snapshot_kind,
+            files=tuple(files),
+            notes=place.notes,
+        )
+    )
+
+
+def _recognise(path: Path, snapshot_id: str | None) -> Place:
+    for directory in dict.fromkeys((path, path.resolve())):
+        if is_repo(directory):
+            return open_repo(directory, snapshot_id)
+        if directory.name == "snapshots" and is_repo(directory.parent):
+            return open_repo(directory.parent, snapshot_id)
+        if directory.parent.name == "snapshots" and is_repo(directory.parent.parent):
+            return _open_snapshot(directory, snapshot_id)
+    repos = repos_in(path)
+    if repos:
+        return open_cache(path, repos, snapshot_id)
+    if is_local_dir(path):
+        return open_local_dir(path)
+    if is_git_clone(path):
+        return open_git_clone(path)
+    return Place(kind="flat", directory=path, boundary=path, mend="copy the model again, with `cp -rL`")
+
+
+def _open_snapshot(directory: Path, snapshot_id: str | None) -> Place:
+    if snapshot_id not in (None, directory.name):
+        raise SourceError(
+            f"{directory}: expected snapshot {snapshot_id}, found {directory.name}",
+            hint=f"give the repository's directory: {directory.parent.parent}",
+        )
+    return open_repo(directory.parent.parent, directory.name, kind="snapshot")
+
+
+def _check(place: Place, walked: Walked) -> None:
+    problems = (*place.problems, *walked.problems)
+    if not problems and not walked.files:
+        problems = (
+            SourceProblem(path=".", problem="expected a model's files, found an empty directory", hint=place.mend),
+        )
+    if problems:
+        raise source_error(str(place.directory), problems)
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise SourceError(f"{path}: a link to {path.readlink()}, which is not there") from None
+        raise SourceError(f"{path}: no such file or directory") from None
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _open_file(path: Path, status: os.stat_result) -> LocalSource:
+    directory = path.absolute().parent
+    if not stat.S_ISREG(status.st_mode) or path.suffix != ".gguf":
+        raise SourceError(
+            f"{path}: expected a model's directory or one .gguf file, found something else",
+            hint=f"give its directory: {directory}",
+        )
+    place = Place(kind="flat", directory=directory, boundary=directory, mend="download the file again")
+    return _source(place, (SourceFile(path=path.name, size=status.st_size, real_path=path.resolve()),))
