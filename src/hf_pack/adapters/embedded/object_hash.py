@@ -70,9 +70,7 @@ def hash_flat(path: Path, progress: Callable[[int], None]) -> FlatHash:
     finally:
         os.close(fd)
     if length != size:
-        raise OSError(
-            errno.EIO, f"the file got shorter while it was read: {size} bytes, then {length}", str(path)
-        )
+        raise OSError(errno.EIO, f"the file got shorter while it was read: {size} bytes, then {length}", str(path))
     return hasher.result()
 
 
@@ -84,7 +82,7 @@ def hash_tree(path: Path, progress: Callable[[int], None]) -> TreeHash:
     ``FormatError`` for what a NAR cannot hold: sockets, devices and pipes, names that Nix refuses, a file
     whose size changes while it is read.
     """
-    nar_hash, nar_size = nar.hash_and_size(_node(path, progress))
+    nar_hash, nar_size = nar.hash_and_size(_node(path, progress, depth=1))
     return TreeHash(nar_hash=nar_hash, nar_size=nar_size)
 
 
@@ -98,7 +96,7 @@ def open_regular(path: Path, *, follow: bool) -> int:
     return fd
 
 
-def _node(path: Path, progress: Callable[[int], None]) -> nar.NarNode:
+def _node(path: Path, progress: Callable[[int], None], depth: int) -> nar.NarNode:
     status = os.lstat(path)
     if stat.S_ISREG(status.st_mode):
         executable = bool(status.st_mode & stat.S_IXUSR)
@@ -106,7 +104,10 @@ def _node(path: Path, progress: Callable[[int], None]) -> nar.NarNode:
     if stat.S_ISLNK(status.st_mode):
         return nar.NarSymlink(os.readlink(os.fsencode(path)))  # noqa: PTH115 - Path would tidy the target
     if stat.S_ISDIR(status.st_mode):
-        return nar.directory({os.fsencode(child.name): _node(child, progress) for child in path.iterdir()})
+        if depth > nar.MAX_DEPTH:
+            raise FormatError(f"more than {nar.MAX_DEPTH} directories within each other: {str(path)!r}")
+        children = {os.fsencode(child.name): _node(child, progress, depth + 1) for child in path.iterdir()}
+        return nar.directory(children)
     raise FormatError(f"neither a file, a directory nor a link: {str(path)!r}")
 
 

@@ -1,0 +1,122 @@
+"""Which files were hashed before: what makes a second look at 60 GB of weights take no time."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from hf_pack.formats.hashes import Hash, HashAlgorithm
+
+_QUIET_NS = 2_000_000_000
+_MOST_ENTRIES = 100_000
+_BUSY_TIMEOUT = 5.0  # seconds
+
+_TABLE = """create table if not exists Files (
+  sequence integer primary key autoincrement, device text not null, inode text not null, size integer not null,
+  modified integer not null, changed integer not null, sha256 blob not null, unique (device, inode)
+)"""
+
+# What another process, a full disk or missing rights cause; any other error is in the file itself.
+_PASSING_ERRORS = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_NOMEM,
+)
+
+_T = TypeVar("_T")
+
+
+class Identities:
+    """The sha256 of files by their identity: device, inode, size, mtime and ctime, both in nanoseconds.
+
+    Time stamps have a grain (a tick of the kernel's clock, two seconds on FAT), so that a file which is
+    changed twice within a grain, to the same size, looks the same after both; hashed in between, it would
+    have the wrong hash for ever (git calls this "racy"). A hash is therefore remembered only when the file
+    had been quiet for two seconds before it was hashed: whatever changes it later also changes its ctime,
+    which no program can set. A file that lies on another machine whose clock is slow by seconds, or that
+    is written through a mapping, can still deceive; ``verify`` does not ask here.
+
+    The file is a cache, safe to use by many processes and to delete. One that is damaged is made anew, and
+    one that cannot be read or written knows nothing; no method raises for either. It keeps the latest
+    100,000 entries.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def find(self, path: Path) -> Hash | None:
+        """Return the sha256 that the file (links followed) must still have, None when that is not known."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+
+        def query(connection: sqlite3.Connection) -> Hash | None:
+            row = connection.execute(
+                "select sha256 from Files where device = ? and inode = ? and size = ? and modified = ? and changed = ?",
+                _identity(status),
+            ).fetchone()
+            return None if row is None else Hash(HashAlgorithm.SHA256, bytes(row[0]))
+
+        return self._attempt(query)
+
+    def remember(self, path: Path, before: os.stat_result, hashed_at_ns: int, sha256: Hash) -> None:
+        """Record that ``path``, as ``before`` describes it, has this hash.
+
+        ``before`` was taken before the first byte was read, and ``hashed_at_ns`` (nanoseconds since the
+        epoch, as ``time.time_ns``) too. Nothing is recorded for a file that was not quiet then or that is
+        another one now.
+        """
+        if hashed_at_ns - max(before.st_mtime_ns, before.st_ctime_ns) < _QUIET_NS:
+            return
+        try:
+            if _identity(path.stat()) != _identity(before):
+                return
+        except OSError:
+            return
+
+        def insert(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute(
+                    "insert or replace into Files (device, inode, size, modified, changed, sha256)"
+                    " values (?, ?, ?, ?, ?, ?)",
+                    (*_identity(before), sha256.digest),
+                )
+                connection.execute(
+                    "delete from Files where sequence <= (select max(sequence) from Files) - ?",
+                    (_MOST_ENTRIES,),
+                )
+
+        self._attempt(insert)
+
+    def _attempt(self, action: Callable[[sqlite3.Connection], _T]) -> _T | None:
+        """Run ``action``, a second time on a new file if this one is damaged; None when that fails too."""
+        for _ in range(2):
+            try:
+                with closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT)) as connection:
+                    connection.execute(_TABLE)
+                    return action(connection)
+            except (sqlite3.Error, TypeError, ValueError) as error:
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+                if code & 0xFF in _PASSING_ERRORS:
+                    return None
+            try:
+                self._path.unlink(missing_ok=True)
+                self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
+            except OSError:
+                return None
+        return None
+
+
+def _identity(status: os.stat_result) -> tuple[str, str, int, int, int]:
+    # Device and inode numbers are unsigned 64-bit, which SQLite's integers are not.
+    return str(status.st_dev), str(status.st_ino), status.st_size, status.st_mtime_ns, status.st_ctime_ns
