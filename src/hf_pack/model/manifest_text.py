@@ -5,7 +5,7 @@ Law: ``manifest_document.parse(write(manifest), manifest.name) == manifest``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from itertools import starmap
 
 from hf_pack.model.json_value import JsonObject, JsonValue
@@ -41,14 +41,12 @@ _NO_PATCH = (
 )
 
 
-def write(manifest: Manifest, *, notes: Mapping[str, str] | None = None) -> str:
-    """The manifest as TOML with short comments.
+def write(manifest: Manifest, *, comments: Sequence[str] = ()) -> str:
+    """The manifest as TOML; ``comments`` are lines at its head.
 
-    ``notes`` are comments of one line by dotted key (``"vllm.dtype": "as config.json says"``), put at the end
-    of that key's line; the one under ``""`` heads the file. Raises ValueError for engine parameters that hold
-    null or NaN.
+    Raises ValueError for engine parameters that hold null, NaN or Infinity.
     """
-    return "\n".join(_lines(manifest, {**_NOTES, **(notes or {})})) + "\n"
+    return "\n".join(_lines(manifest, comments)) + "\n"
 
 
 def set_base_version(text: str, base_version: str) -> str:
@@ -77,9 +75,9 @@ def append_patch(text: str, patch: Patch) -> str:
     return text + end + newline + newline.join(_patch(patch)) + newline
 
 
-def _lines(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
-    if notes.get(""):
-        yield f"# {_one_line(notes[''])}"
+def _lines(manifest: Manifest, comments: Sequence[str]) -> Iterator[str]:
+    for comment in comments:
+        yield f"# {_one_line(comment)}"
     scalars: list[tuple[str, JsonValue]] = [
         ("pname", manifest.pname),
         ("base_version", manifest.base_version),
@@ -89,17 +87,17 @@ def _lines(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
     ]
     for key, value in scalars:
         if value is not None:
-            yield _entry(key, value, notes.get(key))
+            yield _entry(key, value, _NOTES.get(key, ""))
     if manifest.runtimes:
-        yield _entry("runtimes", manifest.runtimes, notes.get("runtimes"))
+        yield _entry("runtimes", manifest.runtimes, "what the package is for")
     else:
         yield _line('# runtimes = { vllm = ">=0.30" }', "what the package is for")
     yield ""
     yield "[source]"
-    yield from _source(manifest, notes)
-    yield from _engine_parameters("vllm", manifest.vllm, notes)
-    yield from _engine_parameters("sglang", manifest.sglang, notes)
-    yield from _engine_parameters("triton", manifest.triton, notes)
+    yield from _source(manifest)
+    yield from _engine_parameters("vllm", manifest.vllm)
+    yield from _engine_parameters("sglang", manifest.sglang)
+    yield from _engine_parameters("triton", manifest.triton)
     for patch in manifest.patches:
         yield ""
         yield from _patch(patch)
@@ -108,7 +106,7 @@ def _lines(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
         yield from starmap(_line, _NO_PATCH)
 
 
-def _source(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
+def _source(manifest: Manifest) -> Iterator[str]:
     keys: list[tuple[str, JsonValue]]
     match manifest.source:
         case HubSource(repo_id=repo_id, revision=revision):
@@ -124,7 +122,7 @@ def _source(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
     keys += [("allow_pickle", selection.allow_pickle or None)]
     for key, value in keys:
         if value is not None:
-            yield _entry(key, value, notes.get(f"source.{key}"))
+            yield _entry(key, value)
     if isinstance(manifest.source, PathSource) and manifest.source.slug is None:
         yield _line('# slug = "org--name"', "where the path does not say what it is")
         yield _line('# snapshot_id = "content"', "derived from the files; or a commit")
@@ -134,11 +132,11 @@ def _source(manifest: Manifest, notes: Mapping[str, str]) -> Iterator[str]:
         yield _line('# exclude = ["*.md"]', "whole paths; * crosses /")
 
 
-def _engine_parameters(runtime: str, parameters: JsonObject, notes: Mapping[str, str]) -> Iterator[str]:
+def _engine_parameters(runtime: str, parameters: JsonObject) -> Iterator[str]:
     yield ""
     yield _line(f"{'' if parameters else '# '}[{runtime}]", _ENGINE_NOTES[runtime])
     for key, value in parameters.items():
-        yield _entry(key, value, notes.get(f"{runtime}.{key}"))
+        yield _entry(key, value)
 
 
 def _patch(patch: Patch) -> Iterator[str]:
@@ -149,11 +147,11 @@ def _patch(patch: Patch) -> Iterator[str]:
     yield _entry("reason", patch.reason)
 
 
-def _entry(key: str, value: JsonValue, note: str | None = None) -> str:
+def _entry(key: str, value: JsonValue, note: str = "") -> str:
     line = f"{write_key(key)} = {toml(value)}"
     if len(line) > _LINE and isinstance(value, list | tuple):
         line = f"{write_key(key)} = [\n" + "".join(f"  {toml(inner)},\n" for inner in value) + "]"
-    return _line(line, note or "")
+    return _line(line, note)
 
 
 def _line(text: str, note: str) -> str:
