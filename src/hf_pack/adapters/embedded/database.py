@@ -1,0 +1,251 @@
+"""The store's database: valid paths and their references, in Nix's schema 10 (Nix's ``schema.sql``)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hf_pack.adapters.embedded import opening
+from hf_pack.adapters.embedded.layout import StoreLayout
+from hf_pack.adapters.embedded.locks import open_lock
+from hf_pack.errors import StoreError
+from hf_pack.formats.format_error import FormatError
+from hf_pack.formats.hashes import Hash
+from hf_pack.formats.store_path import STORE_DIR, StorePath
+from hf_pack.model.path_info import PathInfo
+
+_COLUMNS = "id, path, hash, narSize, ca, registrationTime"
+_Row = tuple[int, str, str, int | None, str | None, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """All valid paths by base name: what each refers to, and the deriver that it keeps alive."""
+
+    needs: dict[str, tuple[str, ...]]
+
+    def closure(self, start: Iterable[str]) -> set[str]:
+        """The valid paths among ``start`` and everything that they need."""
+        found: set[str] = set()
+        rest = [name for name in start if name in self.needs]
+        while rest:
+            name = rest.pop()
+            if name not in found:
+                found.add(name)
+                rest.extend(self.needs[name])
+        return found
+
+
+class Database:
+    """Open while the store is; threads take turns.
+
+    A store that is not there is empty until something is written. One that this process may not write is read
+    with a new connection each time, because such a connection cannot see what others write meanwhile.
+    """
+
+    def __init__(self, layout: StoreLayout) -> None:
+        self._layout = layout
+        self._turn = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._big_lock: int | None = None
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+            if self._big_lock is not None:
+                os.close(self._big_lock)
+                self._big_lock = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a store."""
+        return opening.exists(self._layout)
+
+    @property
+    def writable(self) -> bool:
+        """Whether this process may write the store that is there."""
+        return all(
+            os.access(path, os.W_OK)
+            for path in (self._layout.database, self._layout.database_dir, self._layout.state_dir)
+        )
+
+    def info(self, store_path: StorePath) -> PathInfo | None:
+        """What is known of a path, None when it is not valid."""
+        with self._reading() as connection:
+            query = f"select {_COLUMNS} from ValidPaths where path = ?"
+            row = connection.execute(query, (str(store_path),)).fetchone() if connection else None
+            return _info(row, _references(connection, row[0])) if connection and row else None
+
+    def all_infos(self) -> tuple[PathInfo, ...]:
+        """What is known of every valid path, sorted."""
+        with self._reading() as connection:
+            if connection is None:
+                return ()
+            references: dict[int, list[StorePath]] = {}
+            query = "select referrer, path from Refs join ValidPaths on reference = id"
+            for referrer, path in connection.execute(query):
+                references.setdefault(referrer, []).append(StorePath.parse(path))
+            rows = connection.execute(f"select {_COLUMNS} from ValidPaths order by path").fetchall()
+        return tuple(_info(row, references.get(row[0], ())) for row in rows)
+
+    def valid(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
+        """Which of these paths are valid."""
+        wanted = {str(path): path for path in among}
+        texts = list(wanted)
+        found: set[StorePath] = set()
+        with self._reading() as connection:
+            for start in range(0, len(texts) if connection else 0, 500):
+                part = texts[start : start + 500]
+                query = f"select path from ValidPaths where path in ({','.join('?' * len(part))})"
+                assert connection is not None
+                found.update(wanted[path] for (path,) in connection.execute(query, part))
+        return frozenset(found)
+
+    def with_content_address(self, content_address: str) -> tuple[PathInfo, ...]:
+        """The valid paths without references whose content address is this one."""
+        with self._reading() as connection:
+            if connection is None:
+                return ()
+            query = f"select {_COLUMNS} from ValidPaths where ca = ? order by path"
+            return tuple(_info(row, ()) for row in connection.execute(query, (content_address,)).fetchall())
+
+    def graph(self) -> Graph:
+        """All valid paths and what each needs."""
+        with self._reading() as connection:
+            if connection is None:
+                return Graph(needs={})
+            rows = connection.execute("select id, path, deriver from ValidPaths").fetchall()
+            edges = connection.execute("select referrer, reference from Refs").fetchall()
+        names = {row[0]: _base_name(row[1]) for row in rows}
+        needs: dict[str, list[str]] = {name: [] for name in names.values()}
+        for referrer, reference in edges:
+            needs[names[referrer]].append(names[reference])
+        for identity, _path, deriver in rows:
+            # Nix's setting keep-derivations, which is on unless somebody turns it off.
+            if deriver and _base_name(deriver) in needs:
+                needs[names[identity]].append(_base_name(deriver))
+        return Graph(needs={name: tuple(needed) for name, needed in needs.items()})
+
+    def register(self, infos: Sequence[PathInfo]) -> None:
+        """Make objects that are in place valid, all or none; one that was valid already gets these facts.
+
+        Raises StoreError when a reference is not valid.
+        """
+        with self.writing() as connection:
+            for info in infos:
+                connection.execute(
+                    "insert into ValidPaths (path, hash, registrationTime, narSize, ca) values (?, ?, ?, ?, ?)"
+                    " on conflict (path) do update set hash = excluded.hash, narSize = excluded.narSize,"
+                    " ca = excluded.ca",
+                    (
+                        str(info.store_path), info.nar_hash.hex_text(), info.registration_time or int(time.time()),
+                        info.nar_size, info.content_address,
+                    ),
+                )  # fmt: skip
+            for info in infos:
+                identity = _identity(connection, info.store_path)
+                for reference in info.references:
+                    if (needed := _identity(connection, reference)) is None:
+                        raise StoreError(
+                            f"{info.store_path} refers to what is not in the store\n  {reference}",
+                            hint="build the package again",
+                        )
+                    connection.execute("insert or ignore into Refs values (?, ?)", (identity, needed))
+
+    def invalidate(self, base_names: Sequence[str]) -> tuple[str, ...]:
+        """Make paths invalid in this order; returns those that are. One that a valid path refers to stays."""
+        gone = []
+        with self.writing() as connection:
+            for name in base_names:
+                path = f"{STORE_DIR}/{name}"
+                query = (
+                    "select 1 from Refs where reference = (select id from ValidPaths where path = ?)"
+                    " and referrer != reference limit 1"
+                )
+                if connection.execute(query, (path,)).fetchone() is None:
+                    connection.execute("delete from ValidPaths where path = ?", (path,))
+                    gone.append(name)
+        return tuple(gone)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction of a writer; makes the store when it is not there."""
+        with self._turn:
+            connection = self._open_for_writing()
+            connection.execute("begin immediate")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("rollback")
+                raise
+            connection.execute("commit")
+
+    def create(self) -> None:
+        """Make the store when it is not there, and open it for writing."""
+        with self._turn:
+            self._open_for_writing()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        with self._turn:
+            if self._connection is not None:
+                yield self._connection
+            elif not self.exists:
+                yield None
+            elif self.writable:
+                yield self._open_for_writing()
+            else:
+                with opening.read_only(self._layout.database) as connection:
+                    yield connection
+
+    def _open_for_writing(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        layout = self._layout
+        if not self.exists:
+            opening.create(layout)
+        # Held while the store is open: whoever changes the schema waits for us.
+        self._big_lock = open_lock(layout.database_dir / "big-lock")
+        fcntl.flock(self._big_lock, fcntl.LOCK_SH)
+        self._connection = opening.connect(f"{layout.database.as_uri()}?mode=rw")
+        self._connection.execute("pragma foreign_keys = 1")
+        self._connection.execute("pragma synchronous = full")
+        return self._connection
+
+
+def _references(connection: sqlite3.Connection, identity: int) -> list[StorePath]:
+    query = "select path from Refs join ValidPaths on reference = id where referrer = ?"
+    return [StorePath.parse(path) for (path,) in connection.execute(query, (identity,))]
+
+
+def _identity(connection: sqlite3.Connection, store_path: StorePath) -> int | None:
+    row = connection.execute("select id from ValidPaths where path = ?", (str(store_path),)).fetchone()
+    return row[0] if row else None
+
+
+def _info(row: _Row, references: Iterable[StorePath]) -> PathInfo:
+    _id, path, nar_hash, nar_size, content_address, registration_time = row
+    try:
+        return PathInfo(
+            store_path=StorePath.parse(path),
+            nar_hash=Hash.parse(nar_hash),
+            nar_size=nar_size or 0,
+            references=tuple(sorted(references)),
+            content_address=content_address or None,
+            registration_time=registration_time,
+        )
+    except FormatError as error:
+        raise StoreError(f"the store's database holds a bad row\n  {path!r}: {error}") from error
+
+
+def _base_name(path: str) -> str:
+    return path.rsplit("/", 1)[-1]

@@ -1,0 +1,64 @@
+"""What the operating system and SQLite refuse, said as :class:`StoreError`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hf_pack.errors import Error, StoreError
+
+OUT_OF_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+_ANOTHER = "choose another store with --store"
+_HINTS = {
+    errno.EACCES: f"run it as the owner of the store, or {_ANOTHER}",
+    errno.EPERM: f"run it as the owner of the store, or {_ANOTHER}",
+    errno.EROFS: f"the file system is mounted read-only: {_ANOTHER}",
+    errno.ENOSPC: f"free some space (`hf-pack gc` deletes what no package needs), or {_ANOTHER}",
+    errno.EDQUOT: f"the quota is used up: free some space (`hf-pack gc`), or {_ANOTHER}",
+    errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
+}
+
+
+@contextmanager
+def refusing(action: str, root: Path) -> Iterator[None]:
+    """Turn OSError and sqlite3.Error into StoreError; ``action`` goes on after "cannot"."""
+    try:
+        yield
+    except Error:
+        raise
+    except OSError as error:
+        raise refusal(action, root, error) from error
+    except sqlite3.Error as error:
+        raise _database_refusal(action, root, error) from error
+
+
+def refusal(action: str, root: Path, error: OSError) -> StoreError:
+    """The StoreError for an OSError."""
+    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(root)
+    # What is wrong with a file outside the store is not mended by another store.
+    hint = _HINTS.get(error.errno or 0, "") if Path(place).is_relative_to(root) else ""
+    return StoreError(f"cannot {action}: {error.strerror or error}\n  at {place}", hint=hint)
+
+
+def out_of_space(*, needed: int, free: int, place: Path) -> StoreError:
+    """There is less room than the objects need; both in bytes."""
+    return StoreError(f"the store needs {needed:,} bytes, {free:,} are free\n  at {place}", hint=_HINTS[errno.ENOSPC])
+
+
+def _database_refusal(action: str, root: Path, error: sqlite3.Error) -> StoreError:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    hint = ""
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        hint = _HINTS[errno.EACCES]
+    elif name.startswith("SQLITE_FULL"):
+        hint = _HINTS[errno.ENOSPC]
+    elif name.startswith("SQLITE_BUSY"):
+        hint = "another process holds the store's database: try again when it is done"
+    elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        hint = "restore the database from a copy, or choose another store with --store"
+    return StoreError(f"cannot {action}: database: {error}\n  at {root}/nix/var/nix/db/db.sqlite", hint=hint)

@@ -1,0 +1,131 @@
+"""GC roots: the links from which a collector starts, ours among them.
+
+Ours are direct links, since Nix follows an indirect one only when it holds a logical ``/nix/store/…`` path,
+and a link that people use holds the real one. Under ``gcroots/hf-pack/<id>/`` lie one link for each rooted path, and
+``owner``, which says whose they are: they count for as long as the owner is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from hf_pack.adapters.embedded import temp_roots
+from hf_pack.adapters.embedded.layout import StoreLayout, names_in
+from hf_pack.adapters.embedded.locks import locked
+from hf_pack.adapters.embedded.staging import remove_tree
+from hf_pack.formats import nix32
+from hf_pack.formats.format_error import FormatError
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.findings import Root
+
+_OWNER = "owner"
+_RESULT = "result"  #: links of this name (or ``result-…``) own a path only while they point to it
+
+
+def add(layout: StoreLayout, owner: Path, store_paths: Iterable[StorePath]) -> None:
+    """Root these paths, which are valid and protected, in place of what the owner rooted before."""
+    # Its folder resolved, so that one owner has one name; the owner itself is often a link.
+    place = Path(os.path.realpath(owner.parent)) / owner.name
+    identity = nix32.encode(hashlib.sha1(os.fsencode(place)).digest())
+    folder = layout.our_roots / identity
+    wanted = {path.base_name: str(path) for path in store_paths}
+    with locked(layout.roots_lock, exclusive=True):
+        folder.mkdir(parents=True, exist_ok=True)
+        present = names_in(folder)
+        if _OWNER not in present:
+            (folder / _OWNER).symlink_to(place)
+        for name in sorted(wanted.keys() - present):
+            (folder / name).symlink_to(wanted[name])
+        # What is not wanted goes last: a collector sees too much rather than too little.
+        for name in present - wanted.keys() - {_OWNER}:
+            (folder / name).unlink()
+
+
+def drop_dead(layout: StoreLayout) -> None:
+    """Remove our roots whose owner is gone, and indirect roots whose link is gone, as Nix does."""
+    if layout.our_roots.is_dir():
+        with locked(layout.roots_lock, exclusive=True):
+            for folder in _folders(layout):
+                if not _is_alive(folder, layout):
+                    remove_tree(folder)
+    automatic = layout.gc_roots / "auto"
+    for link in sorted(automatic.iterdir()) if automatic.is_dir() else ():
+        if link.is_symlink() and not os.path.lexists(link.parent / link.readlink()):
+            link.unlink(missing_ok=True)
+
+
+def find(layout: StoreLayout) -> Iterator[Root]:
+    """All roots but temporary ones; also those that point to paths which are not valid."""
+    for folder in _folders(layout):
+        if _is_alive(folder, layout):
+            owner = str((folder / _OWNER).readlink())
+            for link in sorted(folder.iterdir()):
+                if link.name != _OWNER:
+                    yield from _direct(link, layout, owner)
+    for top in (layout.gc_roots, layout.profiles):
+        yield from _find_below(top, layout)
+
+
+def find_temporary(layout: StoreLayout, *, remove_stale: bool = False) -> Iterator[Root]:
+    """The temporary roots of living processes."""
+    for file, text in temp_roots.read_all(layout, remove_stale=remove_stale):
+        if (store_path := layout.store_path_of(text)) is not None:
+            yield Root(store_path=store_path, declared_at=str(file), owner=None)
+
+
+def _find_below(path: Path, layout: StoreLayout) -> Iterator[Root]:
+    if path == layout.our_roots:
+        return
+    try:
+        mode = path.lstat().st_mode
+        children = sorted(path.iterdir()) if stat.S_ISDIR(mode) else []
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return  # as Nix does: what cannot be read holds nothing
+    for child in children:
+        yield from _find_below(child, layout)
+    if stat.S_ISLNK(mode):
+        yield from _direct(path, layout, None)
+        # An indirect root: a link to a link into the store.
+        with contextlib.suppress(OSError):
+            indirect = Path(os.path.normpath(path.parent / path.readlink()))
+            if layout.store_path_of(str(indirect)) is None and indirect.is_symlink():
+                yield from _direct(indirect, layout, str(indirect))
+    elif stat.S_ISREG(mode):
+        with contextlib.suppress(FormatError):
+            store_path = StorePath.parse_base_name(path.name)
+            yield Root(store_path=store_path, declared_at=str(path), owner=None)
+
+
+def _direct(link: Path, layout: StoreLayout, owner: str | None) -> Iterator[Root]:
+    try:
+        target = os.path.normpath(link.parent / link.readlink())
+    except OSError:
+        return
+    if (store_path := layout.store_path_of(target)) is not None:
+        yield Root(store_path=store_path, declared_at=str(link), owner=owner)
+
+
+def _folders(layout: StoreLayout) -> tuple[Path, ...]:
+    try:
+        return tuple(sorted(path for path in layout.our_roots.iterdir() if path.is_dir()))
+    except FileNotFoundError:
+        return ()
+
+
+def _is_alive(folder: Path, layout: StoreLayout) -> bool:
+    try:
+        owner = (folder / _OWNER).readlink()
+    except FileNotFoundError:
+        return False  # left by a process that was killed as it made or removed it
+    if not os.path.lexists(owner):
+        return False
+    if not owner.is_symlink() or owner.name.split("-")[0] != _RESULT:
+        return True
+    target = os.path.normpath(owner.parent / owner.readlink())
+    owned = layout.store_path_of(target) or layout.store_path_of(os.path.realpath(owner))
+    return owned is not None and os.path.lexists(folder / owned.base_name)

@@ -1,0 +1,175 @@
+"""The embedded store: a Nix store in a directory of one's own, without Nix.
+
+Nix reads and writes it as ``--store local?root=…``, at the same time if need be: the database, the locks,
+the temporary roots and the collector's socket are Nix's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from hf_pack.adapters.embedded import garbage, roots, temp_roots
+from hf_pack.adapters.embedded.blobs import BlobAdder
+from hf_pack.adapters.embedded.checking import problems_of
+from hf_pack.adapters.embedded.database import Database
+from hf_pack.adapters.embedded.identities import Identities
+from hf_pack.adapters.embedded.layout import StoreLayout
+from hf_pack.adapters.embedded.placing import replace
+from hf_pack.adapters.embedded.refusals import refusing
+from hf_pack.adapters.embedded.staging import staging_folder
+from hf_pack.adapters.embedded.trees import TreeAdder
+from hf_pack.errors import StoreError
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.findings import Collection, Problem, Root
+from hf_pack.model.lock import Blob
+from hf_pack.model.path_info import PathInfo
+from hf_pack.model.plan import Plan
+from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, Progress
+
+
+class EmbeddedStore:
+    """Implements :class:`hf_pack.ports.Store` below a root directory. Thread-safe.
+
+    Nothing is made until something is written: a store that is not there is an empty one. One that this
+    user cannot write is read all the same. Raises StoreError when the root holds something else.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._layout = StoreLayout.at(root)
+        self._database = Database(self._layout)
+        identities = Identities(self._layout.identities)
+        with self._refusing("open the store"):
+            _ = self._database.exists
+        roots_of_process = temp_roots.of_this_process(self._layout)
+        self._temp_roots = roots_of_process
+        self._blobs = BlobAdder(
+            layout=self._layout, database=self._database, temp_roots=roots_of_process, identities=identities
+        )
+        self._trees = TreeAdder(layout=self._layout, database=self._database, temp_roots=roots_of_process)
+
+    def __enter__(self) -> EmbeddedStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the database back; the store opens it again when it is used again."""
+        self._database.close()
+
+    @property
+    def root(self) -> Path:
+        """The directory below which the store lies, absolute and without symbolic links."""
+        return self._layout.root
+
+    @property
+    def url(self) -> str:
+        """``local?root=…``."""
+        return f"local?root={self.root}"
+
+    def real_path(self, store_path: StorePath) -> Path:
+        """``<root>/nix/store/<base name>``."""
+        return self._layout.real_path(store_path)
+
+    def path_info(self, store_path: StorePath) -> PathInfo | None:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store"):
+            return self._database.info(store_path)
+
+    def valid_paths(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store"):
+            return self._database.valid(among)
+
+    def all_paths(self) -> tuple[PathInfo, ...]:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store"):
+            return self._database.all_infos()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """See :class:`hf_pack.ports.Store`. Sessions may overlap; protection ends with the last of the process."""
+        with self._temp_roots.session():
+            yield
+
+    def keep(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
+        """See :class:`hf_pack.ports.Store`. A store that this user cannot write is its owner's to collect."""
+        wanted = frozenset(store_paths)
+        with self._refusing("protect paths of the store"):
+            if self._database.exists and self._database.writable:
+                self._temp_roots.add(wanted)
+            return self._database.valid(wanted)
+
+    def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._writing("add files to the store"):
+            return self._blobs.add(files, progress)
+
+    def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._writing("add the package to the store"):
+            return self._trees.add(plan, progress)
+
+    def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("check the store"):
+            info = self._database.info(store_path)
+            if info is None:
+                return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
+            return problems_of(self.real_path(store_path), info, progress)
+
+    def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
+        """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""
+        with self._writing("repair the store"), staging_folder(self._layout.staging) as folder:
+            self._temp_roots.add([blob.store_path])
+            staged = self._blobs.stage(file, blob, folder, progress)
+            replace(staged, self._layout, self._database, aside=folder / "damaged")
+
+    def replace_tree(self, plan: Plan, progress: Progress) -> None:
+        """See :class:`hf_pack.ports.Store`. Its blobs are sound already."""
+        with self._writing("repair the store"), staging_folder(self._layout.staging) as folder:
+            info, _read = self._trees.info(plan, progress)
+            self._temp_roots.add([info.store_path])
+            staged, _written = self._trees.stage(plan, info, folder)
+            replace(staged, self._layout, self._database, aside=folder / "damaged")
+
+    def add_root(self, owner: Path, store_paths: Iterable[StorePath]) -> None:
+        """See :class:`hf_pack.ports.Store`. Raises StoreError for a path that is not valid."""
+        wanted = frozenset(store_paths)
+        with self._writing("root the package"):
+            if missing := sorted(wanted - self.keep(wanted)):
+                raise StoreError(
+                    f"only a path that is in the store can be rooted\n  {missing[0]}", hint="run `hf-pack build`"
+                )
+            roots.add(self._layout, owner, wanted)
+
+    def roots(self) -> tuple[Root, ...]:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store's roots"):
+            found = [*roots.find(self._layout), *roots.find_temporary(self._layout)]
+            valid = self._database.valid(root.store_path for root in found)
+            return tuple(root for root in found if root.store_path in valid)
+
+    def collect_garbage(self, *, dry_run: bool) -> Collection:
+        """See :class:`hf_pack.ports.Store`. The dry run works in a store that this user cannot write, too."""
+        with self._refusing("collect garbage"):
+            if dry_run or not self._database.exists:
+                return garbage.preview(self._layout, self._database)
+            self._database.create()
+            self._layout.staging.mkdir(parents=True, exist_ok=True)
+            return garbage.collect(self._layout, self._database)
+
+    @contextmanager
+    def _writing(self, action: str) -> Iterator[None]:
+        with self._refusing(action):
+            self._database.create()
+            # A store that Nix made has no place for ours.
+            for directory in self._layout.directories:
+                directory.mkdir(parents=True, exist_ok=True)
+            with self._temp_roots.session():
+                yield
+
+    def _refusing(self, action: str) -> AbstractContextManager[None]:
+        return refusing(action, self._layout.root)

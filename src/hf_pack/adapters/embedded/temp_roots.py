@@ -1,0 +1,176 @@
+"""The temporary roots of this process: what it adds or uses stays, whatever collector runs (Nix's ``gc.cc``).
+
+The file ``temproots/<pid>`` holds ``/nix/store/…`` texts, each ended by NUL, and is locked for as long as the
+process lives. It grows only under the shared collector lock. When a collector holds that lock, the path is
+told to its socket instead, and the answer means: it is not being deleted, and will not be.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import errno
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from hf_pack.adapters.embedded.gc_socket import socket_address
+from hf_pack.adapters.embedded.layout import StoreLayout, names_in
+from hf_pack.adapters.embedded.locks import is_still, open_lock, try_lock
+from hf_pack.formats.store_path import StorePath
+
+_RETRY_SECONDS = 0.005
+_COLLECTOR_GONE = frozenset({errno.ECONNREFUSED, errno.ENOENT, errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN})
+
+
+class TempRoots:
+    """One for each process and store; :func:`of_this_process` finds it. Thread-safe."""
+
+    def __init__(self, layout: StoreLayout) -> None:
+        self._layout = layout
+        self._turn = threading.Lock()
+        self._sessions = 0
+        self._file: int | None = None
+        self._known: set[StorePath] = set()
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Roots stay until the last of the open sessions ends."""
+        with self._turn:
+            self._sessions += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._sessions -= 1
+                if self._sessions == 0 and self._file is not None:
+                    # The file itself stays until the process ends: a collector may be about to unlink a file
+                    # of this name that it found stale, and must not meet a second one.
+                    os.ftruncate(self._file, 0)
+                    self._known.clear()
+
+    def add(self, store_paths: Iterable[StorePath]) -> None:
+        """Protect these paths, valid or not. At return no collector deletes them any more."""
+        with self._turn:
+            fresh = sorted(set(store_paths) - self._known)
+            if not fresh:
+                return
+            if self._file is None:
+                self._file = self._open_file()
+            self._write(self._file, fresh)
+            self._known.update(fresh)
+
+    def _write(self, file: int, store_paths: list[StorePath]) -> None:
+        text = "".join(f"{path}\0" for path in store_paths).encode()
+        gc_lock = open_lock(self._layout.gc_lock)
+        try:
+            while True:
+                if try_lock(gc_lock, exclusive=False):
+                    break
+                if self._tell_collector(store_paths):
+                    break
+                # The collector has its lock but not yet its socket, or just ended.
+                time.sleep(_RETRY_SECONDS)
+            # For the collectors after this one too.
+            os.write(file, text)
+        finally:
+            os.close(gc_lock)
+
+    def _tell_collector(self, store_paths: list[StorePath]) -> bool:
+        try:
+            with (
+                socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+                socket_address(self._layout.gc_socket) as address,
+            ):
+                connection.connect(address)
+                for path in store_paths:
+                    connection.sendall(f"{path}\n".encode())
+                    if connection.recv(1) != b"1":
+                        return False
+        except OSError as error:
+            if error.errno in _COLLECTOR_GONE:
+                return False
+            raise
+        return True
+
+    def _open_file(self) -> int:
+        pid = os.getpid()
+        for attempt in count():
+            # Only another container, with process ids of its own, can hold a file of our name.
+            path = self._layout.temp_roots / (f"{pid}-{attempt}" if attempt else str(pid))
+            while True:
+                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+                if not try_lock(file, exclusive=True):
+                    os.close(file)
+                    if self._being_collected(path):
+                        continue
+                    break
+                if is_still(path, file):
+                    os.ftruncate(file, 0)
+                    atexit.register(_remove, path, pid)
+                    return file
+                os.close(file)
+        raise AssertionError("unreachable")
+
+    def _being_collected(self, path: Path) -> bool:
+        """Whether the lock on a fresh or stale file was a collector's, who tests it for a moment."""
+        time.sleep(_RETRY_SECONDS)
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        try:
+            return try_lock(file, exclusive=True)
+        finally:
+            os.close(file)
+
+
+# Nix's protocol has one file for each process and store, so two stores opened at one root share it.
+_of_this_process: dict[tuple[int, Path], TempRoots] = {}
+_of_this_process_turn = threading.Lock()
+
+
+def of_this_process(layout: StoreLayout) -> TempRoots:
+    """The temporary roots that this process has in the store; a forked child gets its own."""
+    with _of_this_process_turn:
+        return _of_this_process.setdefault((os.getpid(), layout.root), TempRoots(layout))
+
+
+def read_all(layout: StoreLayout, *, remove_stale: bool) -> Iterator[tuple[Path, str]]:
+    """The temporary roots of all living processes: the file, and the text of the path.
+
+    ``remove_stale`` (for a collector, which holds the lock) removes the files of dead processes.
+    """
+    for name in sorted(names_in(layout.temp_roots)):
+        path = layout.temp_roots / name
+        try:
+            file = os.open(path, (os.O_RDWR if remove_stale else os.O_RDONLY) | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            if remove_stale:
+                raise
+            continue
+        try:
+            if try_lock(file, exclusive=remove_stale):
+                if remove_stale:
+                    path.unlink(missing_ok=True)
+                    os.write(file, b"d")
+                continue
+            with open(file, "rb", closefd=False) as contents:
+                *texts, _unfinished = contents.read().split(b"\0")
+        finally:
+            os.close(file)
+        for text in texts:
+            yield path, text.decode("utf-8", "replace")
+
+
+def _remove(path: Path, pid: int) -> None:
+    if os.getpid() == pid:
+        with contextlib.suppress(OSError):
+            path.unlink()
