@@ -122,7 +122,7 @@ def test_parse_header_refuses(document: object, size: int, message: str) -> None
         (b" {}", "expected '{' in its first byte"),
         (b"[]", "expected '{' in its first byte"),
         (b'{"w": 1', "line 1"),
-        (b'{"w": {}, "w": {}}', "key 'w' appears twice"),
+        (b'{"w": {}, "w": {}}', 'key "w" appears twice'),
     ],
 )
 def test_parse_header_refuses_text(text: bytes, message: str) -> None:

@@ -35,7 +35,7 @@ def test_total_size_must_count_bytes(size: str) -> None:
         (b'{"weight_map": {}}', "found an empty object"),
         (b'{"weight_map": {"a": 1}}', "weight_map.'a': expected a file name, found a number"),
         (b'{"weight_map": {"a": "../x"}}', "below the model's directory, found '../x'"),
-        (b'{"weight_map": {"a": "b", "a": "c"}}', "key 'a' appears twice"),
+        (b'{"weight_map": {"a": "b", "a": "c"}}', 'key "a" appears twice'),
     ],
 )
 def test_refuses(text: bytes, message: str) -> None:
