@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole parser; the command reference is generated from it."""
     from importlib import import_module
 
-    parser = _Parser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="hf-pack",
         description=DESCRIPTION,
         epilog=EPILOG,

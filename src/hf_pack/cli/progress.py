@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Never
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -14,7 +14,7 @@ class TerminalProgress:
     """Implements :class:`hf_pack.ports.Progress` on stderr."""
 
     def __init__(self) -> None:
-        self._bar: tqdm[object] | None = None
+        self._bar: tqdm[Never] | None = None
         self._lock = threading.Lock()
 
     def start(self, what: str, total: int) -> None:

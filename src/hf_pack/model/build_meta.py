@@ -48,9 +48,9 @@ def parse(text: bytes) -> BuildMeta:
         value = document.get(key)
         if not isinstance(value, expected) or isinstance(value, bool):
             problems.append(f"{key}: expected {expected.__name__}, found {json.dumps(value)}")
-        elif expected is int and value < 0:
+        elif isinstance(value, int) and value < 0:
             problems.append(f"{key}: expected 0 or more, found {value}")
-        elif key == "git_rev_short" and not re.fullmatch(r"[0-9a-f]{4,40}", value):
+        elif key == "git_rev_short" and not re.fullmatch(r"[0-9a-f]{4,40}", str(value)):
             problems.append(f"{key}: expected 4 to 40 hex digits, found {json.dumps(value)}")
     problems += [f"{key}: unknown key" for key in sorted(set(document) - set(_KEYS))]
     if problems:

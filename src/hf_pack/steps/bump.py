@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from hf_pack.model import manifest_text
-from hf_pack.model.build_meta import BuildMeta
+from hf_pack.model.build_meta import NO_GIT_REV, BuildMeta
 from hf_pack.ports import Workspace
 from hf_pack.steps.packages import build_meta_file, manifest_file, read_build_meta, read_manifest
 
@@ -25,8 +25,8 @@ def bump(name: str, changelog: str, workspace: Workspace) -> tuple[str, BuildMet
         old,
         build_version=old.build_version + 1,
         changelog=changelog,
-        git_rev=head or BuildMeta.git_rev,
-        git_rev_short=head[:7] if head else BuildMeta.git_rev_short,
+        git_rev=head or NO_GIT_REV,
+        git_rev_short=(head or NO_GIT_REV)[:7],
     )
     base_version = manifest.base_version
     if not is_new and new.version(base_version) == old.version(base_version):

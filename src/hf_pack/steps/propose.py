@@ -95,22 +95,20 @@ def engine_defaults(model: ModelSummary) -> dict[str, JsonValue]:
     return defaults
 
 
-def comments(model: ModelSummary, kind: SnapshotKind, licence: str | None) -> tuple[str, ...]:
-    """Lines about the model for the head of the manifest."""
-    lines = []
-    if model.architectures:
-        lines.append(", ".join(model.architectures))
-    quantization = model.quantization_method
-    if quantization == "none":
-        lines.append(f"not quantized, {model.dtype or 'dtype unknown'}")
+def notes(model: ModelSummary, kind: SnapshotKind, licence: str | None) -> dict[str, str]:
+    """Comments for the manifest by dotted key, one line each; the one under ``""`` heads it."""
+    if model.quantization_method == "none":
+        precision = model.dtype or "dtype unknown"
     else:
-        bits = f", {model.quantization_bits} bits" if model.quantization_bits else ""
-        lines.append(f"quantized: {quantization}{bits}; the model's own files say so, the engine needs no parameter")
+        bits = f" {model.quantization_bits} bits" if model.quantization_bits else ""
+        precision = f"{model.quantization_method}{bits}, as its own files say: no engine parameter is needed"
+    head = [", ".join(model.architectures) or model.model_type or "a model", precision]
+    head.append(f"licence {licence}" if licence else "its files state no licence")
+    found = {"": "; ".join(head)}
     if model.context_length is not None:
-        lines.append(f"context length {model.context_length} tokens")
-    lines.append(f"licence: {licence or 'not stated in its files'}")
-    if kind is not SnapshotKind.COMMIT:
-        lines.append(
-            f"snapshot id: {'a quantizer’s fingerprint' if kind is SnapshotKind.FINGERPRINT else 'derived from the files'}, not a commit on the Hub"
-        )
-    return tuple(lines)
+        found["vllm.max_model_len"] = f"the model itself goes to {model.context_length} tokens"
+    if kind is SnapshotKind.CONTENT:
+        found["source.snapshot_id"] = "derived from the files; or the commit, if you know it"
+    elif kind is SnapshotKind.FINGERPRINT:
+        found["source.snapshot_id"] = "a quantizer's fingerprint, not a commit on the Hub"
+    return found

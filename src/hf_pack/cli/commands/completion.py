@@ -13,9 +13,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    import argcomplete
+    from argcomplete.shell_integration import shellcode
 
-    script = argcomplete.shellcode(["hf-pack"], shell=arguments.shell)
+    script = shellcode(["hf-pack"], shell=arguments.shell)
     if arguments.json:
         print_json({"shell": arguments.shell, "script": script})
     else:

@@ -116,7 +116,7 @@ def _show_package(package: Package, arguments: argparse.Namespace) -> None:
 COMMAND = Command(
     name="show",
     summary="what a package is: model, files, patches, engine parameters",
-    description="Everything the manifest, the lock and the build metadata say about a package, or a store object alone.",
+    description="What manifest, lock and build metadata say about a package, or what a store object says of itself.",
     examples=("hf-pack show my-model", "hf-pack show my-model --json"),
     arguments=_arguments,
     run=_run,
