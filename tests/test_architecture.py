@@ -30,7 +30,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 PURE = {"formats", "model", "weights", "runtimes", "layouts"}
 IMPURE_MODULES = {
-    "os", "pathlib", "io", "shutil", "tempfile", "subprocess", "socket", "urllib", "http", "time", "datetime",
+    "os", "pathlib", "shutil", "tempfile", "subprocess", "socket", "urllib", "http", "time", "datetime",
     "random", "secrets", "sqlite3", "sys", "platform", "getpass", "glob", "threading", "multiprocessing",
 }  # fmt: skip
 MOST_LINES = 500

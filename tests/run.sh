@@ -1,0 +1,17 @@
+#!/bin/sh
+# All tests, once. The gate: branch coverage of the pure folders. Slow installs are kept under .build.
+set -eu
+cd "$(dirname "$0")/.."
+BIN=.venv/bin
+
+# A second environment with torch and transformers, so that the project's own stays small.
+HEAVY=.build/transformers-venv
+if [ "${HF_PACK_HEAVY:-1}" = 1 ] && [ ! -e "$HEAVY/.done" ]; then
+  rm -rf "$HEAVY"
+  "$BIN/python" -m venv "$HEAVY"
+  "$HEAVY/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0 'transformers>=5.19,<6' && touch "$HEAVY/.done"
+fi
+
+rm -f .coverage .coverage.*
+"$BIN/python" -m pytest -n "$(nproc)" --dist loadfile --cov=hf_pack --cov-branch --cov-report= "$@"
+"$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/layouts/*,*/runtimes/*' --fail-under=98
