@@ -56,21 +56,21 @@ def open_repo(repo: Path, snapshot_id: str | None, *, kind: str = "hf-cache") ->
         notes.append("refs/main ends in a newline, which the Hub's libraries take for a part of the id")
     chosen = _choose(repo, repo_id, there, main.strip() if main else None, snapshot_id)
     directory = repo / "snapshots" / chosen
-    of_modelscope = repo_id is None or chosen in ("master", "main")
-    if of_modelscope:
+    is_hub = repo.name.startswith(FOLDER_PREFIX) and chosen not in ("master", "main")
+    if not is_hub:
         notes.append(
             f"{repo.name}/snapshots/{chosen} is no commit of the Hub (a ModelScope cache?): taken as plain files"
         )
     elif kind_of_snapshot(directory, chosen) is SnapshotKind.FINGERPRINT:
         notes.append(f"snapshot {chosen} is a quantizer's fingerprint, not a commit of the Hub")
     return Place(
-        kind="flat" if of_modelscope else kind,
+        kind=kind if is_hub else "flat",
         directory=directory,
         boundary=repo,
         mend=_download(repo_id, chosen),
         repo_id=repo_id,
-        snapshot_id=None if of_modelscope else _checked(directory, chosen),
-        snapshot_kind=None if of_modelscope else kind_of_snapshot(directory, chosen),
+        snapshot_id=_checked(directory, chosen) if is_hub else None,
+        snapshot_kind=kind_of_snapshot(directory, chosen) if is_hub else None,
         notes=tuple(notes),
         problems=_unfinished(repo, repo_id, chosen),
     )
@@ -88,11 +88,18 @@ def _repo_id(repo: Path) -> RepoId | None:
     if not repo.name.startswith(FOLDER_PREFIX):
         if repo.name.startswith(("datasets--", "spaces--", "kernels--")):
             raise SourceError(f"{repo}: expected a model, found {repo.name.split('--')[0]} of the Hub")
-        return None
+        return _of_modelscope(repo.name)
     try:
         return RepoId.parse_folder(repo.name)
     except HubIdError as error:
         raise SourceError(f"{repo}: {error}", hint="rename the directory to models--<org>--<name>") from None
+
+
+def _of_modelscope(folder: str) -> RepoId | None:
+    try:
+        return RepoId.parse_slug(folder) if "--" in folder else None
+    except HubIdError:
+        return None
 
 
 def _checked(directory: Path, snapshot_id: str) -> str:

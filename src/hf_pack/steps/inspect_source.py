@@ -1,0 +1,211 @@
+"""Looks into a model on disk before it is packaged: chooses its files, reads their headers, finds the traps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hf_pack.errors import PolicyError
+from hf_pack.model.file_names import shown
+from hf_pack.model.lock import ModelSummary, OmittedFile
+from hf_pack.model.manifest import Selection
+from hf_pack.model.source_problems import SourceProblem, source_error
+from hf_pack.model.weight_formats import WeightFormat, weight_format, weight_index
+from hf_pack.ports import Source, SourceFile, SourceListing
+from hf_pack.steps.choose_files import choose
+from hf_pack.steps.header_reading import gguf_header, safetensors_header
+from hf_pack.steps.shard_checks import Shards, check_index, check_numbers
+from hf_pack.steps.side_records import Claim, read_side_records
+from hf_pack.steps.summarise import summarise
+from hf_pack.weights.gguf import GgufHeader
+from hf_pack.weights.model_facts import ModelFacts
+from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
+from hf_pack.weights.pointer import POINTER_LIMIT, parse_pointer
+from hf_pack.weights.quantization import Quantization
+from hf_pack.weights.safetensors import Header
+from hf_pack.weights.shard_index import ShardIndex, parse_index
+from hf_pack.weights.strict_json import JsonValue, loads, loads_object
+from hf_pack.weights.weights_error import HeaderError
+
+#: Files at the top whose content means something to this tool: read strictly, and kept parsed.
+CONFIGS = (
+    "config.json",
+    "params.json",
+    "generation_config.json",
+    "tokenizer_config.json",
+    "adapter_config.json",
+    "hf_quant_config.json",
+    "quantize_config.json",
+    "quant_config.json",
+)
+_CONFIG_OF_WEIGHTS = ("config.json", "adapter_config.json", "model_index.json", "modules.json")
+_LFS_PULL = "git lfs pull in the clone that this was copied from"
+_ALLOW = "if you trust it, set allow_pickle = true under [source] in the manifest"
+_JSON_LIMIT = 64 << 20  # bytes; larger JSON is data, and is not read for its syntax
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What the source says of itself. ``files`` are the packaged ones, sorted by path.
+
+    ``claimed`` are checksums by path that must hold once the bytes are read; ``notes`` are lines for the person.
+    """
+
+    files: tuple[SourceFile, ...]
+    omitted: tuple[OmittedFile, ...]
+    model: ModelSummary
+    facts: ModelFacts
+    quantization: Quantization
+    licence: str | None
+    provenance: tuple[tuple[str, str], ...]
+    claimed: Mapping[str, Claim]
+    notes: tuple[str, ...]
+
+
+def inspect(source: Source, selection: Selection) -> Inspection:
+    """Choose the files and read their headers through ``Source.read``.
+
+    Raises one SourceError that lists every problem; PolicyError where pickles are the only one; and what
+    :func:`hf_pack.steps.choose_files.choose` raises.
+    """
+    listing = source.listing
+    selected = choose(str(listing.root), ((file.path, file.size) for file in listing.files), selection, source.read)
+    chosen = frozenset(selected.files)
+    files = tuple(file for file in listing.files if file.path in chosen)
+    found = _Findings(source=source, fetch=fetch_command(listing), allow_pickle=selection.allow_pickle)
+    for file in files:
+        found.look_into(file)
+    shards = Shards(
+        packaged=frozenset(path for path in chosen if weight_format(path) is not None),
+        offered=frozenset(file.path for file in listing.files),
+        headers=found.headers,
+        fetch=found.fetch,
+    )
+    indexed: set[str] = set()
+    for path, index in found.indexes.items():
+        found.problems += check_index(path, index, shards)
+        prefix = path[: path.rfind("/") + 1]
+        indexed.update(f"{prefix}{name}" for name in index.files)
+    found.problems += check_numbers(shards, indexed)
+    found.problems += _missing_config(selected.formats, chosen, shards)
+    records = read_side_records(source)
+    found.problems += records.problems
+    found.report()
+    summary = summarise(
+        configs=found.configs,
+        headers=found.headers.values(),
+        gguf=next(iter(found.ggufs.values()), None),
+        texts={path: source.read(path, size=1 << 20) for path in sorted(chosen) if _states_licence(path)},
+        has_code=any(path.endswith(".py") for path in chosen),
+    )
+    return Inspection(
+        files=files,
+        omitted=selected.omitted,
+        model=summary.model,
+        facts=summary.facts,
+        quantization=summary.quantization,
+        licence=summary.licence,
+        provenance=records.facts,
+        claimed={path: claim for path, claim in records.claimed.items() if path in chosen},
+        notes=summary.notes,
+    )
+
+
+def fetch_command(listing: SourceListing) -> str:
+    """The command that completes this source."""
+    if listing.kind == "git":
+        return f"git -C {listing.root} lfs pull"
+    if listing.repo_id is None or listing.snapshot_id is None:
+        return "copy the model again from where it came from"
+    place = "" if listing.kind in ("hf-cache", "snapshot") else f" --local-dir {listing.root}"
+    return f"hf download {listing.repo_id} --revision {listing.snapshot_id}{place}"
+
+
+@dataclass(slots=True, kw_only=True)
+class _Findings:
+    """What the files' first bytes and small files say, and everything that is wrong with them."""
+
+    source: Source
+    fetch: str
+    allow_pickle: bool
+    headers: dict[str, Header] = field(default_factory=dict)
+    ggufs: dict[str, GgufHeader] = field(default_factory=dict)
+    indexes: dict[str, ShardIndex] = field(default_factory=dict)
+    configs: dict[str, Mapping[str, JsonValue]] = field(default_factory=dict)
+    problems: list[SourceProblem] = field(default_factory=list)
+    pickles: list[str] = field(default_factory=list)
+
+    def look_into(self, file: SourceFile) -> None:
+        path = file.path
+        weights = weight_format(path)
+        start = self.source.read(path, size=max(POINTER_LIMIT, SIGN_SIZE))
+        if file.size <= POINTER_LIMIT and (pointer := parse_pointer(start)) is not None:
+            problem = f"expected {pointer.size} bytes of content, found the git-lfs pointer to them"
+            is_clone = self.source.listing.kind == "git"
+            self.add(path, problem, self.fetch if is_clone else f"{_LFS_PULL}, or: {self.fetch}")
+        elif file.size == 0 and weights is not None:
+            self.add(path, "expected weights, found an empty file", self.fetch)
+        elif looks_like_pickle(start) and not self.allow_pickle:
+            self.pickles.append(path)
+        elif weights in (WeightFormat.SAFETENSORS, WeightFormat.CONSOLIDATED):
+            self.parse(path, lambda: self.headers.__setitem__(path, safetensors_header(self.source, file)))
+        elif weights is WeightFormat.GGUF:
+            self.parse(path, lambda: self.ggufs.__setitem__(path, gguf_header(self.source, file)))
+        elif path.lower().endswith(".json") and file.size <= _JSON_LIMIT:
+            self.parse(path, lambda: self.json(path))
+
+    def json(self, path: str) -> None:
+        data = self.source.read(path)
+        if weight_index(path) is not None:
+            self.indexes[path] = parse_index(data)
+        elif path in CONFIGS:
+            self.configs[path] = loads_object(data)
+        elif path.rpartition("/")[2] in CONFIGS:
+            loads(data)
+        else:
+            _check_syntax(data)
+
+    def parse(self, path: str, read: Callable[[], None]) -> None:
+        try:
+            read()
+        except HeaderError as error:
+            self.add(path, str(error), self.fetch)
+
+    def add(self, path: str, problem: str, hint: str) -> None:
+        self.problems.append(SourceProblem(path=shown(path), problem=problem, hint=hint))
+
+    def report(self) -> None:
+        """Raise what was found, if anything."""
+        root = self.source.listing.root
+        if self.problems:
+            for path in self.pickles:
+                self.add(path, "expected no pickle, found one by its content", _ALLOW)
+            raise source_error(str(root), self.problems)
+        if self.pickles:
+            names = "".join(f"\n  {shown(path)}" for path in self.pickles)
+            raise PolicyError(
+                f"{root}: a pickle by its content, which can run code when it is loaded{names}", hint=_ALLOW
+            )
+
+
+def _check_syntax(data: bytes) -> None:
+    # Vocabularies are data: a repeated key in one is the publisher's business, broken JSON is a trap.
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise HeaderError(f"JSON: {error}") from None
+
+
+def _missing_config(formats: Iterable[WeightFormat], chosen: frozenset[str], shards: Shards) -> list[SourceProblem]:
+    formats = set(formats)
+    if formats <= {WeightFormat.GGUF} or not chosen.isdisjoint(_CONFIG_OF_WEIGHTS):
+        return []
+    if formats == {WeightFormat.CONSOLIDATED}:
+        return [] if "params.json" in chosen else [shards.absent("params.json", "the settings of consolidated weights")]
+    return [shards.absent("config.json", "the settings of the weights")]
+
+
+def _states_licence(path: str) -> bool:
+    name = path.lower()
+    return name == "readme.md" or name.startswith(("license", "licence", "copying"))

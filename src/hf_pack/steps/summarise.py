@@ -1,0 +1,100 @@
+"""What headers and configuration say of a model, in the words of the lock. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from hf_pack.model.lock import ModelSummary
+from hf_pack.weights.gguf import GgufHeader
+from hf_pack.weights.licence import licence_of
+from hf_pack.weights.model_facts import ModelFacts, model_facts
+from hf_pack.weights.quantization import Quantization, detect
+from hf_pack.weights.safetensors import Header
+from hf_pack.weights.strict_json import JsonValue
+
+_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The model for the lock, the licence as its files state it, and lines for the person."""
+
+    model: ModelSummary
+    facts: ModelFacts
+    quantization: Quantization
+    licence: str | None
+    notes: tuple[str, ...]
+
+
+def summarise(
+    *,
+    configs: Mapping[str, Mapping[str, JsonValue]],
+    headers: Iterable[Header],
+    gguf: GgufHeader | None,
+    texts: Mapping[str, bytes],
+    has_code: bool,
+) -> Summary:
+    """``configs`` are the parsed files at the model's top by name, ``texts`` README.md and the licence files."""
+    headers = tuple(headers)
+    config = configs.get("config.json") or configs.get("params.json")
+    facts = model_facts(config, configs.get("generation_config.json"), configs.get("tokenizer_config.json"))
+    quantization = detect(
+        config,
+        headers,
+        hf_quant_config=configs.get("hf_quant_config.json"),
+        quantize_config=configs.get("quantize_config.json") or configs.get("quant_config.json"),
+        gguf=gguf,
+    )
+    sizes: Counter[str] = Counter()
+    for header in headers:
+        for tensor in header.tensors:
+            sizes[tensor.dtype] += tensor.size
+    readme = next((data for path, data in texts.items() if path.lower() == "readme.md"), None)
+    licences = {path: data for path, data in texts.items() if path.lower() != "readme.md"}
+    model = ModelSummary(
+        architectures=facts.architectures,
+        model_type=facts.model_type or (gguf.architecture if gguf else None),
+        dtype=facts.dtype or _commonest(sizes),
+        context_length=facts.context_length or (gguf.context_length if gguf else None),
+        parameters=_parameters(headers, quantization),
+        bytes_by_dtype=tuple(sorted(sizes.items())),
+        quantization_method=quantization.method,
+        quantization_bits=quantization.bits,
+        notes=quantization.notes,
+    )
+    return Summary(
+        model=model,
+        facts=facts,
+        quantization=quantization,
+        licence=licence_of(readme, licences) or (gguf.license if gguf else None),
+        notes=(*quantization.notes, *_notes(configs, facts, has_code=has_code)),
+    )
+
+
+def _commonest(sizes: Counter[str]) -> str | None:
+    floats = [(size, _DTYPES[dtype]) for dtype, size in sizes.items() if dtype in _DTYPES]
+    return max(floats)[1] if floats else None
+
+
+def _parameters(headers: tuple[Header, ...], quantization: Quantization) -> int | None:
+    # Weights packed into wider integers, and the scales beside quantized ones, would count wrong.
+    if not headers or (quantization.method != "none" and quantization.bits != 8):
+        return None
+    return sum(
+        tensor.parameters
+        for header in headers
+        for tensor in header.tensors
+        if quantization.method == "none" or "scale" not in tensor.name.rpartition(".")[2]
+    )
+
+
+def _notes(configs: Mapping[str, Mapping[str, JsonValue]], facts: ModelFacts, *, has_code: bool) -> Iterable[str]:
+    if has_code:
+        yield "the model brings Python code of its own, which runs only with trust_remote_code"
+    for repo in facts.auto_map_repos:
+        yield f"auto_map takes code from another repository, {repo}, which is not packaged"
+    if "adapter_config.json" in configs and "config.json" not in configs:
+        base = configs["adapter_config.json"].get("base_model_name_or_path")
+        yield f"this is an adapter: it needs its base model, {base or 'which it does not name'}"
