@@ -84,6 +84,15 @@ class WorkspaceOnDisk:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def read_at(self, revision: str, relative: str) -> bytes | None:
+        """A file's bytes at a git revision; None without git, or when that revision has no such file."""
+        self._path(relative)
+        return None if revision.startswith("-") else self._git("show", f"{revision}:./{relative}")
+
+    def exists(self, relative: str) -> bool:
+        """Whether a file is there."""
+        return self._path(relative).is_file()
+
     def write(self, relative: str, contents: bytes) -> None:
         """Replace a file; its directory is made when missing."""
         path = self._path(relative)
@@ -119,9 +128,14 @@ class WorkspaceOnDisk:
 
     def git_head(self) -> str | None:
         """The commit of HEAD in the repository that holds the workspace; None without git or a first commit."""
+        commit = (self._git("rev-parse", "--verify", "--quiet", "HEAD") or b"").decode(errors="replace").strip()
+        return commit if _COMMIT.fullmatch(commit) else None
+
+    def _git(self, *arguments: str) -> bytes | None:
+        """What git prints, run in the workspace; None when it fails or is not installed."""
         try:
             done = subprocess.run(
-                ["git", "-C", str(self._root), "rev-parse", "--verify", "--quiet", "HEAD"],
+                ["git", "-C", str(self._root), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -129,8 +143,7 @@ class WorkspaceOnDisk:
             )
         except OSError:
             return None
-        commit = done.stdout.decode(errors="replace").strip()
-        return commit if done.returncode == 0 and _COMMIT.fullmatch(commit) else None
+        return done.stdout if done.returncode == 0 else None
 
     def _path(self, relative: str) -> Path:
         problem = relative_path.problem_of(relative)

@@ -49,8 +49,8 @@ def add(
     with store.session():
         locked = locking.make_lock(manifest, opened, workspace, store, progress)
         lock = locked.lock
-        notes = propose.notes(lock.model, lock.source.snapshot_kind, lock.licence)
-        text = manifest_text.write(manifest, notes=notes)
+        comments = propose.comments(lock.model, lock.source.snapshot_kind, lock.licence)
+        text = manifest_text.write(manifest, comments=comments)
         workspace.write(manifest_file(manifest.name), text.encode())
         workspace.write(build_meta_file(manifest.name), build_meta(workspace).format())
         locking.write_lock(manifest.name, locked, workspace, store)

@@ -95,20 +95,19 @@ def engine_defaults(model: ModelSummary) -> dict[str, JsonValue]:
     return defaults
 
 
-def notes(model: ModelSummary, kind: SnapshotKind, licence: str | None) -> dict[str, str]:
-    """Comments for the manifest by dotted key, one line each; the one under ``""`` heads it."""
+def comments(model: ModelSummary, kind: SnapshotKind, licence: str | None) -> tuple[str, ...]:
+    """Lines for the head of the manifest: what the model is."""
     if model.quantization_method == "none":
-        precision = model.dtype or "dtype unknown"
+        precision = f"not quantized, {model.dtype or 'dtype unknown'}"
     else:
-        bits = f" {model.quantization_bits} bits" if model.quantization_bits else ""
-        precision = f"{model.quantization_method}{bits}, as its own files say: no engine parameter is needed"
-    head = [", ".join(model.architectures) or model.model_type or "a model", precision]
-    head.append(f"licence {licence}" if licence else "its files state no licence")
-    found = {"": "; ".join(head)}
+        bits = f", {model.quantization_bits} bits" if model.quantization_bits else ""
+        precision = f"quantized: {model.quantization_method}{bits}; its own files say so, no engine parameter is needed"
+    lines = [", ".join(model.architectures) or model.model_type or "model of unknown architecture", precision]
     if model.context_length is not None:
-        found["vllm.max_model_len"] = f"the model itself goes to {model.context_length} tokens"
+        lines.append(f"context length: {model.context_length} tokens")
+    lines.append(f"licence: {licence or 'not stated in its files'}")
     if kind is SnapshotKind.CONTENT:
-        found["source.snapshot_id"] = "derived from the files; or the commit, if you know it"
+        lines.append('snapshot_id "content" is derived from the files; write the commit instead if you know it')
     elif kind is SnapshotKind.FINGERPRINT:
-        found["source.snapshot_id"] = "a quantizer's fingerprint, not a commit on the Hub"
-    return found
+        lines.append("snapshot_id is a quantizer's fingerprint, not a commit on the Hub")
+    return tuple(lines)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from hf_pack.adapters.embedded import garbage, roots, temp_roots
+from hf_pack.adapters.embedded import garbage, reading, roots, temp_roots
 from hf_pack.adapters.embedded.blobs import BlobAdder
 from hf_pack.adapters.embedded.checking import problems_of
 from hf_pack.adapters.embedded.database import Database
@@ -26,7 +26,7 @@ from hf_pack.model.findings import Collection, Problem, Root
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan
-from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, Progress
+from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, PackageFiles, Progress
 
 
 class EmbeddedStore:
@@ -119,6 +119,23 @@ class EmbeddedStore:
             if info is None:
                 return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
             return problems_of(self.real_path(store_path), info, progress)
+
+    def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("check the store"):
+            return reading.compare(plan, self.real_path(store_path), store_path)
+
+    def package_files(self, store_path: StorePath) -> PackageFiles | None:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store"):
+            return reading.package_files(self.real_path(store_path))
+
+    def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
+        """See :class:`hf_pack.ports.Store`."""
+        try:
+            return reading.read(self.real_path(store_path), inside, offset, size)
+        except OSError as error:
+            raise reading.unreadable(store_path, inside, error) from None
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""
