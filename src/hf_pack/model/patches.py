@@ -17,7 +17,7 @@ from hf_pack.model.manifest import Patch
 from hf_pack.model.strict_json import StrictJsonError, loads
 
 _BOM = "\ufeff"
-_FIRST_KEY = re.compile(r'\s*\{(\s*)"(?:[^"\\]|\\.)*"(\s*:\s*)')
+_FIRST_KEY = re.compile(r'\{(\s*)"(?:[^"\\]|\\.)*"(\s*:\s*)')
 
 _Object = dict[str, JsonValue]
 
@@ -54,8 +54,9 @@ def apply(patch: Patch, contents: bytes, replacement: bytes | None) -> bytes:
     else:
         before = _json_object(contents, patch.file)
         _check_conditions(patch, before)
-        after = _edited(patch, before)
-        result = contents if is_same(before, after) else _written(after, text).encode()
+        result = _written(_edited(patch, before), text).encode()
+        # The file's own bytes may be written otherwise than a writer of JSON would.
+        contents = _written(before, text).encode()
     if result == contents:
         raise PatchMismatch(f"{patch.file}: the patch changes nothing, the file is already so")
     return result
@@ -108,10 +109,10 @@ def _check_conditions(patch: Patch, document: JsonObject) -> None:
 
 
 def _edited(patch: Patch, before: JsonObject) -> JsonObject:
-    document = _copy(before)
+    document: _Object = {key: _copy(value) for key, value in before.items()}
     for path, value in patch.set.items():
         holder, key = _find(patch.file, document, path)
-        holder[key] = value
+        holder[key] = _copy(value)
     for path in patch.delete:
         holder, key = _find(patch.file, document, path)
         if key not in holder:
@@ -143,8 +144,8 @@ def _missing(file: str, path: str, holder: JsonObject, key: str, expected: str) 
     return f"{file}: {path}: {expected}found no such key" + (f" ({hint})" if hint else "")
 
 
-def _copy(value: JsonObject) -> _Object:
-    return {key: _copy(inner) if isinstance(inner, Mapping) else inner for key, inner in value.items()}
+def _copy(value: JsonValue) -> JsonValue:
+    return {key: _copy(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
 
 
 def _merged(target: JsonValue, merge: JsonObject) -> _Object:
@@ -162,11 +163,14 @@ def _merged(target: JsonValue, merge: JsonObject) -> _Object:
 
 def _written(document: JsonObject, like: str) -> str:
     """The document as JSON text in the style of the text that it was."""
-    first = _FIRST_KEY.match(like.removeprefix(_BOM))
+    start = like[: len(like) - len(like.lstrip(_BOM + " \t\r\n"))]
+    first = _FIRST_KEY.match(like, len(start))
     before_key, colon = (first[1], first[2]) if first else ("", ": ")
     indent = before_key.rsplit("\n", 1)[-1] if "\n" in before_key else None
     comma = "," if indent is not None or colon == ":" else ", "
-    text = json.dumps(document, indent=indent, separators=(comma, colon), ensure_ascii=like.isascii())
+    text = json.dumps(
+        document, indent=indent, separators=(comma, colon), ensure_ascii=like.removeprefix(_BOM).isascii()
+    )
     if "\r\n" in like:
         text = text.replace("\n", "\r\n")
-    return (_BOM if like.startswith(_BOM) else "") + text + like[len(like.rstrip()) :]
+    return start + text + like[len(like.rstrip()) :]
