@@ -9,34 +9,30 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_pack import wiring
-from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import LockError, UsageError
-from hf_pack.layouts.lay_out import LAYOUT_VERSION
-from hf_pack.model import lock_document
-from hf_pack.model.build_meta import BuildMeta
-from hf_pack.model.differences import Difference
-from hf_pack.model.findings import Collection
-from hf_pack.model.manifest import Layout, Selection, Storage
-from hf_pack.ports import Progress, Store, Workspace
-from hf_pack.steps import add as adding
-from hf_pack.steps import bump as bumping
-from hf_pack.steps import diff as comparing
-from hf_pack.steps import lock as locking
-from hf_pack.steps import packages, realise, targets
-from hf_pack.steps import verify as verifying
-from hf_pack.steps.contents import Contents, LockedContents, stored_contents
-from hf_pack.steps.packages import Package
-from hf_pack.steps.propose import Wishes
 from hf_pack.steps.quiet import QUIET
+
+if TYPE_CHECKING:  # every function imports the step that it runs: most commands need one of them
+    from hf_pack.model.build_meta import BuildMeta
+    from hf_pack.model.differences import Difference
+    from hf_pack.model.findings import Collection
+    from hf_pack.ports import Progress, Store, Workspace
+    from hf_pack.steps.add import Added
+    from hf_pack.steps.contents import Contents, LockedContents
+    from hf_pack.steps.lock import Locked
+    from hf_pack.steps.packages import Package
+    from hf_pack.steps.realise import Built
+    from hf_pack.steps.verify import Verified
 
 __all__ = ["add", "build", "bump", "collect_garbage", "diff", "init", "lock", "plan", "stale", "verify"]
 
 
 def init(directory: Path | str = ".") -> Path:
     """Make a workspace; returns its root. Raises UsageError when there is one."""
-    return WorkspaceOnDisk.create(Path(directory)).root
+    return wiring.create_workspace(Path(directory)).root
 
 
 def add(
@@ -51,11 +47,15 @@ def add(
     storage: str | None = None,
     allow_pickle: bool = False,
     progress: Progress = QUIET,
-) -> adding.Added:
+) -> Added:
     """Write manifest, build metadata and lock for the model at ``source``; its weights enter the store.
 
     Raises UsageError, SourceError, PolicyError, StoreError; then the workspace is as before.
     """
+    from hf_pack.model.manifest import Layout, Selection, Storage
+    from hf_pack.steps import add as adding
+    from hf_pack.steps.propose import Wishes
+
     place = wiring.open_workspace(Path(workspace))
     return adding.add(
         _as_seen_from(place, source),
@@ -74,13 +74,14 @@ def add(
     )
 
 
-def lock(
-    name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET
-) -> locking.Locked:
+def lock(name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET) -> Locked:
     """Resolve the manifest's source again and write the lock. Raises ManifestError, SourceError, StoreError."""
+    from hf_pack.steps import lock as locking
+    from hf_pack.steps import packages, workspace_files
+
     place = wiring.open_workspace(Path(workspace))
     chosen = wiring.open_store(store)
-    manifest = packages.read_manifest(place, packages.find_name(place, name))
+    manifest = packages.read_manifest(place, workspace_files.find_name(place, name))
     opened = locking.open_source(manifest, wiring.open_sources(place))
     with chosen.session():
         locked = locking.make_lock(manifest, opened, place, chosen, progress)
@@ -90,8 +91,10 @@ def lock(
 
 def stale(name: str, *, workspace: Path | str = ".") -> tuple[str, ...]:
     """Why the lock does not fit the manifest or its files any more, a sentence each; empty when it does."""
+    from hf_pack.steps import packages, workspace_files
+
     place = wiring.open_workspace(Path(workspace))
-    stem = packages.find_name(place, name)
+    stem = workspace_files.find_name(place, name)
     manifest = packages.read_manifest(place, stem)
     locked, _ = packages.read_lock(place, stem)
     kept = packages.kept_contents(place, stem)
@@ -100,9 +103,12 @@ def stale(name: str, *, workspace: Path | str = ".") -> tuple[str, ...]:
 
 def outdated(name: str, *, workspace: Path | str = ".") -> bool:
     """Whether the lock is missing or of another layout version than this hf-pack makes."""
+    from hf_pack.layouts.lay_out import LAYOUT_VERSION
+    from hf_pack.steps import packages, workspace_files
+
     place = wiring.open_workspace(Path(workspace))
     try:
-        return packages.read_lock(place, packages.find_name(place, name))[0].layout_version != LAYOUT_VERSION
+        return packages.read_lock(place, workspace_files.find_name(place, name))[0].layout_version != LAYOUT_VERSION
     except LockError:
         return True
 
@@ -112,19 +118,21 @@ def plan(name: str, *, workspace: Path | str = ".") -> Package:
 
     Raises ManifestError, LockError (missing or stale lock).
     """
+    from hf_pack.steps import packages, workspace_files
+
     place = wiring.open_workspace(Path(workspace))
-    return packages.load(place, packages.find_name(place, name))
+    return packages.load(place, workspace_files.find_name(place, name))
 
 
-def build(
-    name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET
-) -> realise.Built:
+def build(name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET) -> Built:
     """Make the package valid in the store, link ``result-<name>`` to it, write the record.
 
     Raises LockError, SourceError, IntegrityError, StoreError.
     """
+    from hf_pack.steps import packages, realise, workspace_files
+
     place = wiring.open_workspace(Path(workspace))
-    package = packages.load(place, packages.find_name(place, name))
+    package = packages.load(place, workspace_files.find_name(place, name))
     return realise.build(package, place, wiring.open_sources(place), wiring.open_store(store), progress)
 
 
@@ -135,10 +143,13 @@ def verify(
     workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
-) -> verifying.Verified:
+) -> Verified:
     """Re-hash packages (names, store paths or ``pname@version``) against lock and store; ``bad`` is empty when all
     is well. With ``repair``, damaged objects are restored from the source where it still has the bytes."""
-    place, chosen = optional_workspace(Path(workspace)), wiring.open_store(store)
+    from hf_pack.steps import targets
+    from hf_pack.steps import verify as verifying
+
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     found = [targets.resolve(name, place, chosen) for name in names]
     workers = os.cpu_count() or 1
     verified = verifying.verify(found, chosen, workers, progress)
@@ -154,27 +165,24 @@ def diff(before: str, after: str, *, workspace: Path | str = ".", store: str | N
 
     Each side is a name, a store path, ``pname@version``, ``name@GIT_REVISION`` or the path of a lock file.
     """
-    place, chosen = optional_workspace(Path(workspace)), wiring.open_store(store)
+    from hf_pack.steps import diff as comparing
+
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     return comparing.diff(_contents(before, place, chosen), _contents(after, place, chosen))
 
 
 def bump(name: str, changelog: str, *, workspace: Path | str = ".") -> tuple[str, BuildMeta]:
     """The next build of a package: returns its full version and build metadata. Raises ManifestError."""
+    from hf_pack.steps import bump as bumping
+    from hf_pack.steps import workspace_files
+
     place = wiring.open_workspace(Path(workspace))
-    return bumping.bump(packages.find_name(place, name), changelog, place)
+    return bumping.bump(workspace_files.find_name(place, name), changelog, place)
 
 
 def collect_garbage(*, dry_run: bool = False, store: str | None = None) -> Collection:
     """Delete what no root keeps from the store, or say what would be deleted. Raises StoreError."""
     return wiring.open_store(store).collect_garbage(dry_run=dry_run)
-
-
-def optional_workspace(directory: Path) -> WorkspaceOnDisk | None:
-    """The workspace of ``directory``, None when it lies in none."""
-    try:
-        return wiring.open_workspace(directory)
-    except UsageError:
-        return None
 
 
 def _as_seen_from(workspace: Workspace, source: Path | str) -> str:
@@ -185,12 +193,15 @@ def _as_seen_from(workspace: Workspace, source: Path | str) -> str:
     return os.path.relpath(Path(text).absolute(), workspace.root)
 
 
-def _contents(text: str, workspace: WorkspaceOnDisk | None, store: Store) -> Contents:
+def _contents(text: str, workspace: Workspace | None, store: Store) -> Contents:
+    from hf_pack.steps import targets, workspace_files
+    from hf_pack.steps.contents import LockedContents, stored_contents
+
     if text.endswith(".lock"):
         return _lock_at_path(Path(text), store)
     stem, _, revision = text.partition("@")
     if workspace is not None and revision and "+" not in revision and "/" not in stem:
-        return _lock_at_revision(packages.find_name(workspace, stem), revision, workspace, store)
+        return _lock_at_revision(workspace_files.find_name(workspace, stem), revision, workspace, store)
     target = targets.resolve(text, workspace, store)
     if target.package is None:
         return stored_contents(target.store_path, store)
@@ -198,6 +209,9 @@ def _contents(text: str, workspace: WorkspaceOnDisk | None, store: Store) -> Con
 
 
 def _lock_at_path(path: Path, store: Store) -> LockedContents:
+    from hf_pack.model import lock_document
+    from hf_pack.steps.contents import LockedContents
+
     try:
         locked = lock_document.parse(path.read_bytes())
     except OSError as error:
@@ -214,20 +228,24 @@ def _lock_at_path(path: Path, store: Store) -> LockedContents:
 
 
 def _lock_at_revision(name: str, revision: str, workspace: Workspace, store: Store) -> LockedContents:
-    contents = workspace.read_at(revision, packages.lock_file(name))
+    from hf_pack.model import lock_document
+    from hf_pack.steps import workspace_files
+    from hf_pack.steps.contents import LockedContents
+
+    contents = workspace.read_at(revision, workspace_files.lock_file(name))
     if contents is None:
         raise UsageError(
-            f"git has no {packages.lock_file(name)} at {revision}",
-            hint=f"git log -- {packages.lock_file(name)}",
+            f"git has no {workspace_files.lock_file(name)} at {revision}",
+            hint=f"git log -- {workspace_files.lock_file(name)}",
         )
     try:
         locked = lock_document.parse(contents)
     except ValueError as error:
-        raise LockError(f"{packages.lock_file(name)} at {revision}: {error}") from None
+        raise LockError(f"{workspace_files.lock_file(name)} at {revision}: {error}") from None
     kept = {
         file.path: earlier
         for file in locked.files
         if file.kept_beside_lock
-        and (earlier := workspace.read_at(revision, packages.kept_file(name, file.path))) is not None
+        and (earlier := workspace.read_at(revision, workspace_files.kept_file(name, file.path))) is not None
     }
     return LockedContents(lock=locked, kept=kept, store=store)

@@ -6,19 +6,21 @@ Every method is about values of :mod:`hf_pack.model` and :mod:`hf_pack.formats`;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from hf_pack.formats.hashes import Hash
-from hf_pack.formats.store_path import StorePath
-from hf_pack.model.findings import Collection, Problem, Root
-from hf_pack.model.hub_ids import RepoId, SnapshotKind
-from hf_pack.model.lock import Blob
-from hf_pack.model.path_info import PathInfo
-from hf_pack.model.plan import Plan
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from hf_pack.formats.hashes import Hash
+    from hf_pack.formats.store_path import StorePath
+    from hf_pack.model.findings import Collection, Problem, Root
+    from hf_pack.model.hub_ids import RepoId, SnapshotKind
+    from hf_pack.model.lock import Blob
+    from hf_pack.model.path_info import PathInfo
+    from hf_pack.model.plan import Plan
 
 
 class Progress(Protocol):
@@ -167,9 +169,7 @@ class Store(Protocol):
     def package_files(self, store_path: StorePath) -> PackageFiles | None:
         """Where a package keeps its things; None when the object is no package of ours. One look, no file read."""
 
-    def read(
-        self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None
-    ) -> bytes:
+    def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of a file of an object; links to sibling objects are followed. Raises StoreError."""
 
     def add_root(self, owner: Path, store_paths: Iterable[StorePath]) -> None:

@@ -6,8 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from hf_pack.adapters.embedded.store import EmbeddedStore
-from hf_pack.adapters.local.sources import LocalSources
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import UsageError
 from hf_pack.ports import Sources, Store, Workspace
@@ -15,13 +13,28 @@ from hf_pack.ports import Sources, Store, Workspace
 STORE_VARIABLE = "HF_PACK_STORE"
 
 
-def open_workspace(directory: Path) -> WorkspaceOnDisk:
+def create_workspace(directory: Path) -> Workspace:
+    """Make ``directory`` a workspace. Raises UsageError when it is one."""
+    return WorkspaceOnDisk.create(directory)
+
+
+def open_workspace(directory: Path) -> Workspace:
     """The workspace that ``directory`` lies in. Raises UsageError."""
     return WorkspaceOnDisk.find(directory)
 
 
+def optional_workspace(directory: Path) -> Workspace | None:
+    """The workspace of ``directory``, None when it lies in none."""
+    try:
+        return open_workspace(directory)
+    except UsageError:
+        return None
+
+
 def open_sources(workspace: Workspace) -> Sources:
     """Models on disk, with relative paths seen from the workspace."""
+    from hf_pack.adapters.local.sources import LocalSources
+
     return LocalSources(workspace.root)
 
 
@@ -30,6 +43,8 @@ def open_store(url: str | None = None, environ: Mapping[str, str] | None = None)
 
     ``auto``, a path, or ``local?root=PATH``. Raises UsageError for another kind of URL, StoreError.
     """
+    from hf_pack.adapters.embedded.store import EmbeddedStore
+
     variables = os.environ if environ is None else environ
     wanted = url or variables.get(STORE_VARIABLE) or "auto"
     return EmbeddedStore(_root(wanted, variables))

@@ -62,6 +62,6 @@ def complete_names(parsed_args: argparse.Namespace, **_: object) -> list[str]:
     """Package names of the workspace, for shell completion."""
     from pathlib import Path
 
-    from hf_pack.adapters.workspace import WorkspaceOnDisk
+    from hf_pack import wiring
 
-    return list(WorkspaceOnDisk.find(Path(parsed_args.directory)).names())
+    return list(wiring.open_workspace(Path(parsed_args.directory)).names())

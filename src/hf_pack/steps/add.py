@@ -12,8 +12,9 @@ from hf_pack.ports import Progress, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
 from hf_pack.steps.inspect_source import inspect
-from hf_pack.steps.packages import build_meta_file, manifest_file, read_manifest
+from hf_pack.steps.packages import read_manifest
 from hf_pack.steps.propose import Wishes
+from hf_pack.steps.workspace_files import build_meta_file, manifest_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from hf_pack.model import manifest_text
 from hf_pack.model.build_meta import NO_GIT_REV, BuildMeta
 from hf_pack.ports import Workspace
-from hf_pack.steps.packages import build_meta_file, manifest_file, read_build_meta, read_manifest
+from hf_pack.steps.packages import read_build_meta, read_manifest
+from hf_pack.steps.workspace_files import build_meta_file, manifest_file
 
 
 def bump(name: str, changelog: str, workspace: Workspace) -> tuple[str, BuildMeta]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from hf_pack.errors import Error
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Store, Workspace
-from hf_pack.steps.packages import lock_file, read_build_meta, read_manifest, read_record
+from hf_pack.steps.packages import read_build_meta, read_manifest
+from hf_pack.steps.workspace_files import lock_file, read_record
 
 RECURSIVE = "fixed:r:sha256:"
 

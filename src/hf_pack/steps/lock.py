@@ -27,7 +27,8 @@ from hf_pack.model.manifest import CONTENT_SNAPSHOT, Manifest, Patch, PathSource
 from hf_pack.model.snapshots import content_id
 from hf_pack.ports import FileToAdd, Progress, Source, SourceFile, SourceListing, Sources, Store, Workspace
 from hf_pack.steps.inspect_source import Inspection, inspect
-from hf_pack.steps.packages import digest_of, lock_file, manifest_file, replacement_contents
+from hf_pack.steps.packages import digest_of, replacement_contents
+from hf_pack.steps.workspace_files import lock_file, manifest_file
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,38 +9,14 @@ from functools import cached_property
 from hf_pack.errors import LockError, ManifestError, UsageError
 from hf_pack.formats.hashes import Hash
 from hf_pack.layouts.lay_out import LAYOUT_VERSION, lay_out
-from hf_pack.model import build_meta, lock_document, manifest_document, record, stale
+from hf_pack.model import build_meta, lock_document, manifest_document, stale
 from hf_pack.model.build_meta import BuildMeta
 from hf_pack.model.lock import FileDigest, Lock
 from hf_pack.model.manifest import Manifest
 from hf_pack.model.plan import Plan
 from hf_pack.model.record import PackageRecord
 from hf_pack.ports import Workspace
-
-
-def manifest_file(name: str) -> str:
-    """Relative path of a package's manifest."""
-    return f"models/{name}.toml"
-
-
-def lock_file(name: str) -> str:
-    """Relative path of a package's lock."""
-    return f"models/{name}.lock"
-
-
-def record_file(name: str) -> str:
-    """Relative path of a package's record."""
-    return f"models/{name}.record"
-
-
-def build_meta_file(name: str) -> str:
-    """Relative path of a package's build metadata."""
-    return f"build-meta/{name}.json"
-
-
-def kept_file(name: str, path: str) -> str:
-    """Relative path of a file kept beside the lock."""
-    return f"models/{name}.files/{path}"
+from hf_pack.steps.workspace_files import build_meta_file, kept_file, lock_file, manifest_file, read_record
 
 
 @dataclass(frozen=True)
@@ -71,21 +46,6 @@ class Package:
     def version(self) -> str:
         """The full version."""
         return self.build_meta.version(self.manifest.base_version)
-
-
-def find_name(workspace: Workspace, text: str) -> str:
-    """The manifest stem that a person means: as it is, or with dots for dashes. Raises UsageError."""
-    names = workspace.names()
-    stem = text.replace(".", "-")
-    for candidate in (text, stem):
-        if candidate in names:
-            return candidate
-    near = difflib.get_close_matches(stem, names, n=1)
-    raise UsageError(
-        f"no package is called {text!r} in this workspace\n  {workspace.root / 'models'}: "
-        + (f"has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "has no manifest"),
-        hint=f"did you mean {near[0]!r}?" if near else "hf-pack list, or hf-pack add PATH",
-    )
 
 
 def read_manifest(workspace: Workspace, name: str) -> Manifest:
@@ -126,17 +86,6 @@ def read_lock(workspace: Workspace, name: str) -> tuple[Lock, Hash]:
         return lock_document.parse(contents), lock_document.digest(contents)
     except ValueError as error:
         raise LockError(f"{lock_file(name)}: {error}", hint=f"hf-pack lock {name}") from None
-
-
-def read_record(workspace: Workspace, name: str) -> PackageRecord | None:
-    """Read ``models/<name>.record``; None before the first build. Raises LockError."""
-    contents = workspace.read(record_file(name))
-    if contents is None:
-        return None
-    try:
-        return record.parse(contents)
-    except record.RecordError as error:
-        raise LockError(f"{record_file(name)}: {error}", hint=f"hf-pack build {name}") from None
 
 
 def replacement_contents(workspace: Workspace, manifest: Manifest) -> dict[str, bytes]:

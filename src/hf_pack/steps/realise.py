@@ -13,7 +13,8 @@ from hf_pack.model.path_info import PathInfo
 from hf_pack.model.record import PackageRecord
 from hf_pack.ports import FileToAdd, Progress, Sources, Store, Workspace
 from hf_pack.steps.lock import path_of
-from hf_pack.steps.packages import Package, kept_file, lock_file, record_file
+from hf_pack.steps.packages import Package
+from hf_pack.steps.workspace_files import kept_file, lock_file, record_file
 
 
 @dataclass(frozen=True, kw_only=True)

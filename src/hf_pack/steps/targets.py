@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hf_pack.errors import LockError, StoreError, UsageError
-from hf_pack.formats.format_error import FormatError
-from hf_pack.formats.store_path import STORE_DIR, StorePath
+from hf_pack.errors import LockError
+from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Store, Workspace
-from hf_pack.steps.packages import Package, find_name, load
+from hf_pack.steps.locate import find_version, parse_store_path, required
+from hf_pack.steps.packages import Package, load
+from hf_pack.steps.workspace_files import find_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +26,7 @@ def resolve(text: str, workspace: Workspace | None, store: Store) -> Target:
         return Target(store_path=parse_store_path(text))
     if "@" in text:
         return Target(store_path=find_version(text, store))
-    if workspace is None:
-        raise UsageError(
-            f"{text!r} is a name, and there is no workspace here",
-            hint="hf-pack init, or name a store path or pname@version of what is in the store (hf-pack list)",
-        )
+    workspace = required(workspace, text)
     package = load(workspace, find_name(workspace, text))
     return Target(store_path=store_path_of(package), package=package)
 
@@ -52,29 +49,3 @@ def known_store_path(package: Package) -> StorePath | None:
     if store_path is None and record is not None and record.plan_digest == package.plan.digest():
         return record.store_path
     return store_path
-
-
-def parse_store_path(text: str) -> StorePath:
-    """A store path, or a path inside a store directory (also below another root). Raises UsageError."""
-    marker = STORE_DIR + "/"
-    base_name = text[text.find(marker) + len(marker) :].split("/")[0] if marker in text else ""
-    try:
-        return StorePath.parse_base_name(base_name)
-    except FormatError as error:
-        raise UsageError(
-            f"{text} is not a store path: {error}" if base_name else f"{text} is not a store path",
-            hint=f"a store path looks like {STORE_DIR}/<32 characters>-<name>",
-        ) from None
-
-
-def find_version(text: str, store: Store) -> StorePath:
-    """The store path of ``pname@version``. Raises UsageError, StoreError when several contents bear the name."""
-    pname, _, version = text.partition("@")
-    wanted = f"{pname}-{version}"
-    found = [info.store_path for info in store.all_paths() if info.store_path.name == wanted]
-    if not found:
-        raise UsageError(f"{text} is not in the store\n  {store.url}: no object is named {wanted}", hint="hf-pack list")
-    if len(found) > 1:
-        lines = "\n".join(f"  {path}" for path in found)
-        raise StoreError(f"{text} names {len(found)} contents\n{lines}", hint="name the store path")
-    return found[0]

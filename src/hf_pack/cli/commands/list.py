@@ -11,10 +11,10 @@ from hf_pack.cli.output import print_json, size_words, table, talk
 def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from hf_pack import api, wiring
+    from hf_pack import wiring
     from hf_pack.steps.inventory import inventory
 
-    workspace = api.optional_workspace(Path(arguments.directory))
+    workspace = wiring.optional_workspace(Path(arguments.directory))
     rows = inventory(workspace, wiring.open_store(arguments.store))
     if arguments.json:
         print_json(rows)
