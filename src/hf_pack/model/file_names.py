@@ -9,8 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-NAME_LIMIT = 255
-"""Bytes of one part of a path: what Linux file systems hold."""
+from hf_pack.model import relative_path
 
 CASE_HACK = "~nix~case~hack~"
 """Nix on macOS cuts a file name off here when it unpacks and packs, so no such name survives."""
@@ -43,23 +42,17 @@ def path_problem(path: str) -> str | None:
     What the Hub's client refuses (absolute, drive, ``..``, backslash), and what would not come back the same
     from a NAR, a shell or another file system.
     """
-    if path.startswith("/") or _DRIVE.match(path):
-        return "expected a relative path, found an absolute one"
-    for part in path.split("/"):
-        if part in ("", ".", ".."):
-            return f"expected file names between slashes, found {part!r}"
-        try:
-            size = len(part.encode("utf-8"))
-        except UnicodeEncodeError:
-            return "expected a name in UTF-8, found other bytes"
-        if size > NAME_LIMIT:
-            return f"expected names of at most {NAME_LIMIT} bytes, found one of {size}"
-        if any(ord(character) < 0x20 or ord(character) == 0x7F for character in part):
-            return "expected a name without control characters"
-        if "\\" in part:
-            return "expected a name without backslashes"
-        if CASE_HACK in part:
-            return f"expected a name without {CASE_HACK!r}, which Nix cuts off on macOS"
+    problem = "it starts with a drive" if _DRIVE.match(path) else relative_path.problem_of(path)
+    if problem is not None:
+        return f"expected a relative path with usable names, but {problem}"
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in path):
+        return "expected a name without control characters"
+    if not path.isprintable() and any("\ud800" <= character <= "\udfff" for character in path):
+        return "expected a name in UTF-8, found other bytes"
+    if "\\" in path:
+        return "expected a name without backslashes"
+    if CASE_HACK in path:
+        return f"expected a name without {CASE_HACK!r}, which Nix cuts off on macOS"
     return None
 
 
