@@ -18,7 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measure import Cost, alternate, disk_use, median_cost, remove, run, run_with_output, table
+from benchmarks.measure import (
+    Cost,
+    alternate,
+    compile_package,
+    disk_use,
+    median_cost,
+    remove,
+    run,
+    run_with_output,
+    table,
+)
 
 GIB = 1 << 30
 PYTHON = sys.executable
@@ -212,6 +222,7 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, help="where the model and the stores go (default: a temporary directory)")
     parser.add_argument("--engine-only", action="store_true")
     arguments = parser.parse_args()
+    compile_package()
     directory = Path(tempfile.mkdtemp(prefix="hf-pack-ingest-", dir=arguments.dir))
     try:
         model = directory / "model"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import Cost, alternate, disk_use, median_cost, remove, run, table
+from benchmarks.measure import Cost, alternate, compile_package, disk_use, median_cost, remove, run, table
 from benchmarks.synthetic_model import TOKENIZER_CONFIG, make_model, write_json
 
 PYTHON = sys.executable
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--packages", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
+    compile_package()
     directory = Path(tempfile.mkdtemp(prefix="hf-pack-many-"))
     try:
         script = (

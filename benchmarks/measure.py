@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +56,7 @@ def run_with_output(
         tempfile.TemporaryFile("w+") as talk,
         subprocess.Popen(
             [str(word) for word in command],
-            env=None if env is None else {**os.environ, **env},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(env or {})},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -77,6 +79,13 @@ def run_with_output(
         written=usage.ru_oublock * _ACCOUNT_BLOCK,
     )
     return cost, output
+
+
+def compile_package() -> None:
+    """Write the package's byte code, as an installer does; else the first of all commands pays for it."""
+    spec = importlib.util.find_spec("hf_pack")
+    assert spec is not None
+    run([sys.executable, "-m", "compileall", "-q", *(spec.submodule_search_locations or ())])
 
 
 def disk_use(*directories: Path) -> int:

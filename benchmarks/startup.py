@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import alternate, remove, run, table
+from benchmarks.measure import alternate, compile_package, remove, run, table
 from benchmarks.synthetic_model import make_model
 
 PYTHON = sys.executable
@@ -24,6 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=20)
     arguments = parser.parse_args()
+    compile_package()
     directory = Path(tempfile.mkdtemp(prefix="hf-pack-startup-"))
     try:
         make_model(directory / "model", size=1 << 16, shards=1)
