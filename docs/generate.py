@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
+
+from hf_pack.cli.command import EXIT_CODES
 
 TARGET = Path(__file__).parent / "commands.md"
 
@@ -17,20 +18,33 @@ Written by `make docs` from the parser. stdout is data, stderr is talk; every co
 
 
 def reference() -> str:
-    """The whole page."""
-    os.environ["COLUMNS"] = "100"
+    """The whole page; it depends on the parser alone, not on how some Python version formats help."""
     from hf_pack.cli.main import build_parser
 
     parser = build_parser()
-    parts = [HEAD, _section("hf-pack", parser)]
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            parts += [_section(f"hf-pack {name}", command) for name, command in action.choices.items()]
-    return "\n".join(parts)
+    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    summaries = {choice.dest: choice.help or "" for choice in commands._choices_actions}
+    parts = [HEAD, "| command | |\n|---|---|"]
+    parts[-1] += "".join(f"\n| [`{name}`](#{name}) | {summary} |" for name, summary in summaries.items())
+    parts += [_section(name, command) for name, command in commands.choices.items()]
+    parts.append("## Exit codes\n\n" + "\n".join(EXIT_CODES.removeprefix("exit codes: ").split("\n")).replace("  ", ""))
+    return "\n\n".join(parts) + "\n"
 
 
-def _section(title: str, parser: argparse.ArgumentParser) -> str:
-    return f"## {title}\n\n```\n{parser.format_help().strip()}\n```\n"
+def _section(name: str, parser: argparse.ArgumentParser) -> str:
+    actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
+    rows = [f"| `{_spelling(action)}` | {(action.help or '').replace('|', '/')} |" for action in actions]
+    examples = (parser.epilog or "").split("\n\n")[0].removeprefix("examples:\n")
+    lines = "\n".join(line.strip() for line in examples.splitlines())
+    return f"## {name}\n\n{parser.description}\n\n```sh\n{lines}\n```\n\n| argument | |\n|---|---|\n" + "\n".join(rows)
+
+
+def _spelling(action: argparse.Action) -> str:
+    if not action.option_strings:
+        choices = "/".join(map(str, action.choices)) if action.choices else action.dest.upper()
+        return action.metavar if isinstance(action.metavar, str) else choices
+    value = "" if action.nargs == 0 else " " + str(action.metavar or "/".join(action.choices or [action.dest.upper()]))
+    return ", ".join(action.option_strings) + value
 
 
 if __name__ == "__main__":
