@@ -14,6 +14,7 @@ from hf_pack.adapters.local.local_dir import is_local_dir, open_local_dir
 from hf_pack.adapters.local.place import Place, unreadable
 from hf_pack.adapters.local.walk import Walked, walk
 from hf_pack.errors import SourceError
+from hf_pack.model.hub_ids import FOLDER_PREFIX
 from hf_pack.model.source_problems import SourceProblem, source_error
 from hf_pack.ports import SourceFile, SourceListing
 
@@ -67,7 +68,9 @@ def _source(place: Place, files: Sequence[SourceFile]) -> LocalSource:
 
 
 def _recognise(path: Path, snapshot_id: str | None) -> Place:
-    for directory in dict.fromkeys((path, path.resolve())):
+    # A link may hide the directory's own name, or (in a farm of links) be the only one that has it.
+    names = dict.fromkeys((path, path.resolve()))
+    for directory in sorted(names, key=lambda name: not name.name.startswith(FOLDER_PREFIX)):
         if is_repo(directory):
             return open_repo(directory, snapshot_id)
         if directory.name == "snapshots" and is_repo(directory.parent):
