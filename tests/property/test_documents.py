@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.document_strategies import json_objects, json_values, locks, manifests, patches
 
@@ -26,6 +26,7 @@ def test_a_written_manifest_is_read_back(manifest: Manifest, comments: list[str]
     assert manifest_document.parse(write(manifest, comments=comments), manifest.name) == manifest
 
 
+@settings(max_examples=30)  # tomlkit is slow
 @given(manifests, patches)
 def test_edits_of_a_manifest_change_what_they_say(manifest: Manifest, patch: Patch) -> None:
     text = append_patch(set_base_version(write(manifest), "9.9"), patch)

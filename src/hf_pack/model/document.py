@@ -83,9 +83,7 @@ class Table:
 
     def problem(self, key: str, message: str, *, expected: str = "", found: str = "", hint: str = "") -> None:
         """Note a problem of a key."""
-        self._problems.append(
-            Problem(path=self.place(key), message=message, expected=expected, found=found, hint=hint)
-        )
+        self._problems.append(Problem(path=self.place(key), message=message, expected=expected, found=found, hint=hint))
 
     def refuse_unknown(self, known: Sequence[str], hints: Mapping[str, str] | None = None) -> None:
         """Note every key that is not one of ``known``; ``hints`` are for keys that have a better place."""
@@ -193,6 +191,16 @@ class Table:
         except ValueError as error:
             self.problem(key, str(error))
             return None
+
+    def parsed_list(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        """A list of strings, each read by ``parse``; empty when absent."""
+        found = []
+        for index, text in enumerate(self.texts(key)):
+            try:
+                found.append(parse(text))
+            except ValueError as error:
+                self.problem(f"{key}[{index}]", str(error))
+        return tuple(found)
 
     def optional_choice(self, key: str, kind: type[E]) -> E | None:
         """One of an enumeration's values; None when absent or after a problem."""

@@ -107,23 +107,20 @@ def _lines(manifest: Manifest, comments: Sequence[str]) -> Iterator[str]:
 
 
 def _source(manifest: Manifest) -> Iterator[str]:
+    source = manifest.source
     keys: list[tuple[str, JsonValue]]
-    match manifest.source:
-        case HubSource(repo_id=repo_id, revision=revision):
-            keys = [("repo_id", str(repo_id)), ("revision", revision)]
-        case PathSource(path=path, slug=slug, snapshot_id=snapshot_id):
-            keys = [
-                ("path", path),
-                ("slug", None if slug is None else slug.slug),
-                ("snapshot_id", snapshot_id),
-            ]
+    if isinstance(source, HubSource):
+        keys = [("repo_id", str(source.repo_id)), ("revision", source.revision)]
+    else:
+        slug = None if source.slug is None else source.slug.slug
+        keys = [("path", source.path), ("slug", slug), ("snapshot_id", source.snapshot_id)]
     selection = manifest.selection
     keys += [("include", selection.include), ("exclude", selection.exclude or None)]
     keys += [("allow_pickle", selection.allow_pickle or None)]
     for key, value in keys:
         if value is not None:
             yield _entry(key, value)
-    if isinstance(manifest.source, PathSource) and manifest.source.slug is None:
+    if isinstance(source, PathSource) and source.slug is None:
         yield _line('# slug = "org--name"', "where the path does not say what it is")
         yield _line('# snapshot_id = "content"', "derived from the files; or a commit")
     if selection.include is None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath
+from hf_pack.model.document import Problem, Problems, Table, show
+from hf_pack.model.strict_json import StrictJsonError, loads
 
 
-class RecordError(ValueError):
-    """The text is not a package record; the message names field, expected and found."""
+class RecordError(Problems):
+    """The text is not a package record; its problems name field, expected and found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,21 +43,25 @@ class PackageRecord:
 def parse(text: bytes) -> PackageRecord:
     """Read ``models/<name>.record``. Raises :class:`RecordError`."""
     try:
-        document = json.loads(text)
-        nar_size = document["nar_size"]
-        if not isinstance(nar_size, int) or isinstance(nar_size, bool) or nar_size < 0:
-            raise RecordError(f"nar_size: expected a size in bytes, found {nar_size!r}")
+        document = loads(text)
+    except StrictJsonError as error:
+        raise RecordError([Problem(path="", message=f"not JSON: {error}")]) from None
+    if not isinstance(document, Mapping):
+        raise RecordError([Problem(path="", message="not a record", expected="an object", found=show(document))])
+    problems: list[Problem] = []
+    top = Table(document, "", problems)
+    top.refuse_unknown([field.name for field in fields(PackageRecord)])
+    store_path = top.parsed("store_path", StorePath.parse)
+    nar_hash, nar_size = top.parsed("nar_hash", Hash.parse), top.whole("nar_size")
+    references = top.parsed_list("references", StorePath.parse)
+    plan_digest, lock_digest = top.parsed("plan_digest", Hash.parse), top.parsed("lock_digest", Hash.parse)
+    if store_path and nar_hash and plan_digest and lock_digest and not problems:
         return PackageRecord(
-            store_path=StorePath.parse(document["store_path"]),
-            nar_hash=Hash.parse(document["nar_hash"]),
+            store_path=store_path,
+            nar_hash=nar_hash,
             nar_size=nar_size,
-            references=tuple(StorePath.parse(reference) for reference in document["references"]),
-            plan_digest=Hash.parse(document["plan_digest"]),
-            lock_digest=Hash.parse(document["lock_digest"]),
+            references=references,
+            plan_digest=plan_digest,
+            lock_digest=lock_digest,
         )
-    except RecordError:
-        raise
-    except KeyError as error:
-        raise RecordError(f"{error.args[0]}: missing") from None
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RecordError(str(error)) from None
+    raise RecordError(problems)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 
 from hf_pack.model.json_value import JsonValue
 
@@ -60,11 +61,9 @@ def loads(data: bytes) -> JsonValue:
 def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise StrictJsonError(f"key {json.dumps(key)[:100]} appears twice in one object")
-            seen.add(key)
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key, count in counts.items() if count > 1)
+        raise StrictJsonError(f"key {json.dumps(twice)[:100]} appears twice in one object")
     return result
 
 
