@@ -74,8 +74,9 @@ def main() -> None:
         f"{arguments.packages} packages made in {made.seconds:.1f} s, the store takes {disk / 2**20:.1f} MiB; "
         f"{len(os.sched_getaffinity(0))} cores, medians of {arguments.runs} alternating runs\n"
     )
-    rows = [("command", "seconds", "peak MiB")]
-    rows += [(name, f"{cost.seconds:.3f}", f"{cost.peak_memory / 2**20:.0f}") for name, cost in costs.items()]
+    rows = [("command", "seconds", "CPU s", "peak MiB")]
+    for name, cost in costs.items():
+        rows.append((name, f"{cost.seconds:.3f}", f"{cost.cpu_seconds:.3f}", f"{cost.peak_memory / 2**20:.0f}"))
     print(table(rows))
 
 

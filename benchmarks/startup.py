@@ -6,14 +6,13 @@ python -m benchmarks.startup --runs 20
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmarks.measure import alternate, compile_package, remove, run, table
+from benchmarks.measure import Cost, alternate, compile_package, median_cost, remove, run, table
 from benchmarks.synthetic_model import make_model
 
 PYTHON = sys.executable
@@ -31,28 +30,36 @@ def main() -> None:
         workspace = directory / "workspace"
         workspace.mkdir()
 
-        def hf_pack(*words: str) -> float:
+        def hf_pack(*words: str) -> Cost:
             env = {"HF_PACK_STORE": str(directory / "store")}
-            return run([PYTHON, "-m", "hf_pack", *words], env=env, cwd=workspace).seconds
+            return run([PYTHON, "-m", "hf_pack", *words], env=env, cwd=workspace)
 
         hf_pack("init")
         hf_pack("add", str(directory / "model"), "--name", "small")
         hf_pack("build", "small")
-        subjects: dict[str, Callable[[], float]] = {
-            _BARE: lambda: run([PYTHON, "-c", "pass"]).seconds,
+        subjects: dict[str, Callable[[], Cost]] = {
+            _BARE: lambda: run([PYTHON, "-c", "pass"]),
             "hf-pack --help": partial(hf_pack, "--help"),
             "hf-pack path NAME": partial(hf_pack, "path", "small"),
             "hf-pack list": partial(hf_pack, "list"),
             "hf-pack build NAME, nothing to do": partial(hf_pack, "build", "small"),
         }
-        seconds = alternate(subjects, arguments.runs)
+        costs = {name: median_cost(several) for name, several in alternate(subjects, arguments.runs).items()}
     finally:
         remove(directory)
-    bare = statistics.median(seconds[_BARE])
-    rows = [("command", "ms", "x python -c pass")]
-    for name, values in seconds.items():
-        median = statistics.median(values)
-        rows.append((name, f"{median * 1000:.1f}", f"{median / bare:.2f}"))
+    bare = costs[_BARE]
+    rows = [("command", "ms", "x python -c pass", "CPU ms", "x python -c pass")]
+    for name, cost in costs.items():
+        wall, cpu = cost.seconds, cost.cpu_seconds
+        rows.append(
+            (
+                name,
+                f"{wall * 1000:.1f}",
+                f"{wall / bare.seconds:.2f}",
+                f"{cpu * 1000:.1f}",
+                f"{cpu / bare.cpu_seconds:.2f}",
+            )
+        )
     print(f"medians of {arguments.runs} alternating runs\n")
     print(table(rows))
 
