@@ -189,6 +189,25 @@ def test_git_head_is_the_commit_of_the_repository_around(workspace: WorkspaceOnD
     assert workspace.git_head() == git(around, "rev-parse", "HEAD")
 
 
+@needs_git
+def test_a_file_is_read_at_a_revision(workspace: WorkspaceOnDisk) -> None:
+    git(workspace.root.parent, "init", "-q")
+    workspace.write("models/x.lock", b"old")
+    git(workspace.root, "add", "models")
+    git(workspace.root, "commit", "-q", "-m", "first")
+    workspace.write("models/x.lock", b"new")
+    assert workspace.read_at("HEAD", "models/x.lock") == b"old"
+    assert workspace.read_at("HEAD", "models/y.lock") is None
+    assert workspace.read_at("--output=/x", "models/x.lock") is None
+    assert workspace.read_at("nowhere", "models/x.lock") is None
+
+
+def test_exists_is_about_files(workspace: WorkspaceOnDisk) -> None:
+    assert workspace.exists("hf-pack.toml")
+    assert not workspace.exists("models")
+    assert not workspace.exists("x")
+
+
 def test_git_head_without_git_is_none(workspace: WorkspaceOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert workspace.git_head() is None
