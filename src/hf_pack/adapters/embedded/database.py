@@ -196,15 +196,15 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        """One state of the database for all queries of the block; None without a store."""
         with self._turn:
-            if self._connection is not None:
-                yield self._connection
-            elif not self.exists:
+            if self._connection is None and not self.exists:
                 yield None
-            elif self.writable:
-                yield self._open_for_writing()
+            elif self._connection is not None or self.writable:
+                with _snapshot(self._open_for_writing()) as connection:
+                    yield connection
             else:
-                with opening.read_only(self._layout.database) as connection:
+                with opening.read_only(self._layout.database) as fresh, _snapshot(fresh) as connection:
                     yield connection
 
     def _open_for_writing(self) -> sqlite3.Connection:
@@ -220,6 +220,15 @@ class Database:
         self._connection.execute("pragma foreign_keys = 1")
         self._connection.execute("pragma synchronous = full")
         return self._connection
+
+
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("begin")
+    try:
+        yield connection
+    finally:
+        connection.execute("rollback")
 
 
 def _references(connection: sqlite3.Connection, identity: int) -> list[StorePath]:

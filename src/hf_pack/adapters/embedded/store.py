@@ -161,6 +161,7 @@ class EmbeddedStore:
                     f"only a path that is in the store can be rooted\n  {missing[0]}", hint="run `hf-pack build`"
                 )
             roots.add(self._layout, owner, wanted)
+            self._temp_roots.hand_over(wanted)
 
     def roots(self) -> tuple[Root, ...]:
         """See :class:`hf_pack.ports.Store`."""

@@ -1,8 +1,8 @@
 """The temporary roots of this process: what it adds or uses stays, whatever collector runs (Nix's ``gc.cc``).
 
 The file ``temproots/<pid>`` holds ``/nix/store/…`` texts, each ended by NUL, and is locked for as long as the
-process lives. It grows only under the shared collector lock. When a collector holds that lock, the path is
-told to its socket instead, and the answer means: it is not being deleted, and will not be.
+process lives. When a collector holds the collector lock, the path is told to its socket as well, and the
+answer means: it is not being deleted, and will not be.
 """
 
 from __future__ import annotations
@@ -57,27 +57,34 @@ class TempRoots:
     def add(self, store_paths: Iterable[StorePath]) -> None:
         """Protect these paths, valid or not. At return no collector deletes them any more."""
         with self._turn:
-            fresh = sorted(set(store_paths) - self._known)
-            if not fresh:
-                return
+            self._announce(sorted(set(store_paths) - self._known))
+
+    def hand_over(self, store_paths: Iterable[StorePath]) -> None:
+        """Tell again of paths that a permanent root was just made for.
+
+        A collector may have looked for permanent roots before that, and look for temporary ones only after
+        the session ended. What it is told directly it does not forget.
+        """
+        with self._turn:
+            self._announce(sorted(set(store_paths)))
+
+    def _announce(self, store_paths: list[StorePath]) -> None:
+        if store_paths:
             if self._file is None:
                 self._file = self._open_file()
-            self._write(self._file, fresh)
-            self._known.update(fresh)
+            self._write(self._file, store_paths)
+            self._known.update(store_paths)
 
     def _write(self, file: int, store_paths: list[StorePath]) -> None:
-        text = "".join(f"{path}\0" for path in store_paths).encode()
+        # First, for the collectors that begin from now on. (Nix writes last, and has a gap: the collector that
+        # it told may end, and the next one read the file, before it has written.)
+        os.write(file, "".join(f"{path}\0" for path in store_paths).encode())
         gc_lock = open_lock(self._layout.gc_lock)
         try:
-            while True:
-                if try_lock(gc_lock, exclusive=False):
-                    break
-                if self._tell_collector(store_paths):
-                    break
-                # The collector has its lock but not yet its socket, or just ended.
+            # Then for the one that runs, unless none does.
+            while not try_lock(gc_lock, exclusive=False) and not self._tell_collector(store_paths):
+                # It has its lock but not yet its socket, or just ended.
                 time.sleep(_RETRY_SECONDS)
-            # For the collectors after this one too.
-            os.write(file, text)
         finally:
             os.close(gc_lock)
 

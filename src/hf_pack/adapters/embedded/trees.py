@@ -110,8 +110,10 @@ class TreeAdder:
         if plan.store_path() is None and self._known_path(plan) != store_path:
             memory = self._memory(plan)
             memory.parent.mkdir(exist_ok=True)
-            memory.unlink(missing_ok=True)
-            memory.symlink_to(store_path.base_name)
+            with staging_folder(self.layout.staging) as folder:
+                fresh = folder / "memory"
+                fresh.symlink_to(store_path.base_name)
+                fresh.replace(memory)
 
     def _memory(self, plan: Plan) -> Path:
         return self.layout.known_trees / plan.digest().nix32()
