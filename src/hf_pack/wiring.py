@@ -55,7 +55,7 @@ def _root(url: str, environ: Mapping[str, str]) -> Path:
         data = environ.get("XDG_DATA_HOME") or "~/.local/share"
         return Path(data).expanduser() / "hf-pack"
     path = url.removeprefix("local?root=")
-    if path == url and ("://" in url or "?" in url or url in ("daemon", "local")):
+    if not path or (path == url and ("://" in url or "?" in url or url in ("daemon", "local"))):
         raise UsageError(
             f"no such kind of store: {url!r}\n  --store: expected auto, a path, or local?root=PATH, found {url!r}",
             hint="hf-pack build NAME --store ~/models/store",

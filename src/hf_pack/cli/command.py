@@ -31,6 +31,7 @@ def add_to(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], comm
         description=command.description,
         epilog="examples:\n" + "\n".join(f"  {line}" for line in command.examples) + "\n\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     command.arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document; errors too")
@@ -55,6 +56,11 @@ def name_argument(parser: argparse.ArgumentParser, *, many: bool = False, help_t
         nargs="*" if many else None,
         help=help_text or ("packages of this workspace; none means all" if many else "a package of this workspace"),
     )
+    completed(argument)
+
+
+def completed(argument: argparse.Action) -> None:
+    """Let the shell complete package names for this argument."""
     argument.completer = complete_names  # type: ignore[attr-defined]
 
 

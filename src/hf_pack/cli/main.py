@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from hf_pack.cli.command import EXIT_CODES, add_to
@@ -56,37 +58,56 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character still gets the line
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
         argcomplete.autocomplete(parser)
+    as_json = "--json" in arguments
     try:
         parsed = parser.parse_args(arguments)
-    except UsageError as error:
-        report(error, as_json="--json" in (sys.argv if arguments is None else arguments))
-        return error.exit_code
-    if parsed.version:
-        from importlib.metadata import version
+        if parsed.version:
+            from importlib.metadata import version
 
-        print(version("hf-pack"))
-        return 0
-    if parsed.command is None:
-        parser.print_help()
-        return 0
-    try:
-        code: int = parsed.run(parsed)
-        sys.stdout.flush()
+            print(version("hf-pack"))
+            return 0
+        if parsed.command is None:
+            parser.print_help()
+            return 0
+        as_json = parsed.json
+        with _working_in(parsed.directory):
+            code: int = parsed.run(parsed)
+            return code
     except Error as error:
-        report(error, as_json=parsed.json)
+        report(error, as_json=as_json)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code
+
+
+@contextlib.contextmanager
+def _working_in(directory: str) -> Iterator[None]:
+    """Every relative path of the command line is seen from ``-C``, those of options and stores too."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(contextlib.chdir(directory))
+        except OSError as error:
+            raise UsageError(f"-C {directory}: {error.strerror}", hint="name a directory that is there") from None
+        yield
 
 
 def report(error: Error, *, as_json: bool) -> None:

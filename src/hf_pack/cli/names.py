@@ -13,7 +13,7 @@ def chosen(arguments: argparse.Namespace) -> list[str]:
     from hf_pack import wiring
     from hf_pack.steps.workspace_files import find_name
 
-    workspace = wiring.open_workspace(Path(arguments.directory))
+    workspace = wiring.open_workspace(Path())
     if arguments.names:
         return [find_name(workspace, name) for name in arguments.names]
     names = list(workspace.names())

@@ -24,9 +24,9 @@ def size_words(size: int) -> str:
     return f"{size} B" if unit == 0 else f"{amount:.1f} {_UNITS[unit]}"
 
 
-def count_words(number: int, noun: str) -> str:
-    """``1 file``, ``3 files``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count_words(number: int, noun: str, nouns: str = "") -> str:
+    """``1 file``, ``3 files``; ``nouns`` where the plural takes more than an s."""
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def print_json(document: object) -> None:

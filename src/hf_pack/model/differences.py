@@ -40,9 +40,10 @@ class KeyChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorChange:
-    """A tensor of the safetensors files, wherever it lies.
+    """A tensor of the safetensors files of one directory, whichever shard it lies in.
 
-    ``aspect`` is ``presence``, ``dtype``, ``shape`` or ``content``; before and after are ``BF16 [64, 64]`` or empty.
+    ``name`` begins with the directory where that is not the top: ``unet/conv.weight``. ``aspect`` is ``presence``,
+    ``dtype``, ``shape`` or ``content``; before and after are ``BF16 [64, 64]`` or empty.
     """
 
     name: str

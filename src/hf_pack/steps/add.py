@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hf_pack.errors import UsageError
-from hf_pack.model import manifest_text
+from hf_pack.model import manifest_document, manifest_text
 from hf_pack.model.build_meta import BuildMeta
 from hf_pack.model.manifest import Manifest, Selection
 from hf_pack.ports import Progress, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
 from hf_pack.steps.inspect_source import inspect
-from hf_pack.steps.packages import read_manifest
 from hf_pack.steps.propose import Wishes
 from hf_pack.steps.workspace_files import build_meta_file, manifest_file
 
@@ -47,15 +46,28 @@ def add(
             f"a package of this name is there already\n  {manifest_file(manifest.name)}: exists",
             hint=f"hf-pack add {path} --name ANOTHER, or hf-pack lock {manifest.name} to lock it again",
         )
+    _check(manifest)
     with store.session():
         locked = locking.make_lock(manifest, opened, workspace, store, progress)
         lock = locked.lock
-        comments = propose.comments(lock.model, lock.source.snapshot_kind, lock.licence)
-        text = manifest_text.write(manifest, comments=comments)
-        workspace.write(manifest_file(manifest.name), text.encode())
-        workspace.write(build_meta_file(manifest.name), build_meta(workspace).format())
         locking.write_lock(manifest.name, locked, workspace, store)
-    return Added(manifest=read_manifest(workspace, manifest.name), locked=locked)
+        workspace.write(build_meta_file(manifest.name), build_meta(workspace).format())
+        # Last: a package is there once its manifest is, so an add that fails can simply run again.
+        comments = propose.comments(lock.model, lock.source.snapshot_kind, lock.licence)
+        workspace.write(manifest_file(manifest.name), manifest_text.write(manifest, comments=comments).encode())
+    return Added(manifest=manifest, locked=locked)
+
+
+def _check(manifest: Manifest) -> None:
+    """Hold a proposal, with the names that the person wished for, against the rules. Raises UsageError."""
+    try:
+        manifest_document.parse(manifest_text.write(manifest), manifest.name)
+    except manifest_document.ManifestProblems as error:
+        lines = "\n".join(f"  {problem}" for problem in error.problems)
+        raise UsageError(
+            f"the model cannot be added under these names\n{lines}",
+            hint="choose others with --name, --triton-name, --layout or --revision",
+        ) from None
 
 
 def build_meta(workspace: Workspace) -> BuildMeta:

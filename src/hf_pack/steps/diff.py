@@ -85,6 +85,7 @@ def _tensors(contents: Contents, notes: list[str]) -> dict[str, _Placed] | None:
     for path, digest in contents.files.items():
         if not path.endswith(".safetensors"):
             continue
+        directory = path[: path.rfind("/") + 1]  # the parts of a pipeline have tensors of the same names
         prefix = contents.read(path, size=8)
         if prefix is None:
             notes.append(f"{path}: its tensors are not compared, its bytes are not in the store")
@@ -96,7 +97,7 @@ def _tensors(contents: Contents, notes: list[str]) -> dict[str, _Placed] | None:
             notes.append(f"{path}: its tensors are not compared: {error}")
             return None
         for tensor in header.tensors:
-            placed[tensor.name] = _Placed(path, tensor, header.data_offset + tensor.begin)
+            placed[directory + tensor.name] = _Placed(path, tensor, header.data_offset + tensor.begin)
     return placed
 
 

@@ -89,6 +89,7 @@ def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: S
     }
     contents = {file.path: source.read(file.path) for file in inspection.files if file.path not in digests}
     digests |= {path: digest_of(data) for path, data in contents.items()}
+    small_bytes = sum(map(len, contents.values()))
     _check_claims(inspection, digests)
 
     replacements = replacement_contents(workspace, manifest)
@@ -114,7 +115,7 @@ def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: S
         lock=lock,
         kept=tuple((file.path, contents[file.path]) for file in files if file.kept_beside_lock),
         notes=(*source.listing.notes, *inspection.notes),
-        bytes_read=sum(blob.bytes_read for blob in added) + sum(map(len, contents.values())),
+        bytes_read=sum(blob.bytes_read for blob in added) + small_bytes,
         bytes_written=sum(blob.bytes_written for blob in added),
     )
 

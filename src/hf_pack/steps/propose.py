@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hf_pack.formats.store_path import sanitize_name
@@ -17,7 +18,9 @@ from hf_pack.model.manifest import (
     Selection,
     Storage,
 )
+from hf_pack.model.manifest_document import check_pname, check_triton_model_name
 from hf_pack.ports import SourceListing
+from hf_pack.steps.workspace_files import stem_of
 
 #: Context that a first start should fit on one common GPU, in tokens; a person raises it in the manifest.
 FIRST_CONTEXT = 8192
@@ -59,13 +62,14 @@ def local_repo_id(directory: str) -> RepoId:
 def propose(source: PathSource, selection: Selection, model: ModelSummary, wishes: Wishes) -> Manifest:
     """A whole manifest for the model."""
     assert source.slug is not None
-    pname = wishes.name or sanitize_name(source.slug.name.lower())
-    layout = wishes.layout or proposed_layout(model)
-    triton_model_name = None
-    if layout.has_triton:
-        triton_model_name = wishes.triton_model_name or re.sub(r"[^a-z0-9]+", "_", pname.lower()).strip("_")
+    pname = wishes.name or _allowed(sanitize_name(source.slug.name.lower()), check_pname, "-model")
+    layout = wishes.layout or (Layout.DUAL if wishes.triton_model_name else proposed_layout(model))
+    triton_model_name = wishes.triton_model_name
+    if layout.has_triton and triton_model_name is None:
+        plain = re.sub(r"[^a-z0-9]+", "_", pname.lower()).strip("_")
+        triton_model_name = _allowed(plain, check_triton_model_name, "_model")
     return Manifest(
-        name=pname.replace(".", "-"),
+        name=stem_of(pname),
         pname=pname,
         base_version="1.0.0",
         layout=layout,
@@ -75,6 +79,15 @@ def propose(source: PathSource, selection: Selection, model: ModelSummary, wishe
         selection=selection,
         vllm=engine_defaults(model),
     )
+
+
+def _allowed(name: str, check: Callable[[str], object], ending: str) -> str:
+    """The name itself, or with an ending where the rules keep it for something else (``triton``, ``hub``)."""
+    try:
+        check(name)
+    except ValueError:
+        return name + ending
+    return name
 
 
 def proposed_layout(model: ModelSummary) -> Layout:

@@ -10,7 +10,8 @@ from hf_pack.errors import Error
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Problem
 from hf_pack.model.manifest import Storage
-from hf_pack.ports import FileToAdd, Progress, Sources, Store, Workspace
+from hf_pack.ports import Progress, Sources, Store, Workspace
+from hf_pack.steps.packages import Package
 from hf_pack.steps.realise import files_for
 from hf_pack.steps.targets import Target
 
@@ -50,19 +51,8 @@ def repair(
     damaged = {problem.store_path for problem in verified.bad}
     with store.session():
         for target in targets:
-            if target.package is None:
-                continue
-            package = target.package
-            for blob in package.plan.blobs:
-                if blob.store_path not in damaged:
-                    continue
-                try:
-                    file: FileToAdd = files_for([blob], package, workspace, sources)[0]
-                    store.replace_blob(file, blob, progress)
-                except Error as error:
-                    progress.note(f"{blob.name} is not repaired: {error.message}")
-            if target.store_path in damaged:
-                store.replace_tree(package.plan, progress)
+            if target.package is not None:
+                _repair_package(target.store_path, target.package, damaged, workspace, sources, store, progress)
     again = verify(targets, store, workers, progress)
     still = {problem.store_path for problem in again.bad}
     return Verified(
@@ -70,6 +60,34 @@ def repair(
         bad=again.bad,
         repaired=tuple(problem for problem in verified.bad if problem.store_path not in still),
     )
+
+
+def _repair_package(
+    store_path: StorePath,
+    package: Package,
+    damaged: set[StorePath],
+    workspace: Workspace,
+    sources: Sources,
+    store: Store,
+    progress: Progress,
+) -> None:
+    plan, sound = package.plan, True
+    for blob in plan.blobs:
+        if blob.store_path in damaged:
+            try:
+                store.replace_blob(files_for([blob], package, workspace, sources)[0], blob, progress)
+            except Error as error:
+                sound = False
+                progress.note(f"{blob.name} is not repaired: {error.message}")
+    # A self-contained tree made of damaged blobs would be another tree.
+    if store_path in damaged and (sound or plan.storage is Storage.LINKED):
+        try:
+            here = store.keep(blob.store_path for blob in plan.blobs)
+            missing = [blob for blob in plan.blobs if blob.store_path not in here]
+            store.add_blobs(files_for(missing, package, workspace, sources), progress)
+            store.replace_tree(plan, progress)
+        except Error as error:
+            progress.note(f"{store_path.name} is not repaired: {error.message}")
 
 
 def _closure(targets: Sequence[Target], store: Store) -> tuple[list[StorePath], list[Problem]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 
 from hf_pack.errors import LockError, UsageError
 from hf_pack.model import record
@@ -35,10 +36,15 @@ def kept_file(name: str, path: str) -> str:
     return f"models/{name}.files/{path}"
 
 
+def stem_of(pname: str) -> str:
+    """The name of a package's files: its pname with dashes for everything but letters and digits."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", pname).strip("-") or "model"
+
+
 def find_name(workspace: Workspace, text: str) -> str:
-    """The manifest stem that a person means: as it is, or with dots for dashes. Raises UsageError."""
+    """The manifest stem that a person means: as it is, or written as a pname. Raises UsageError."""
     names = workspace.names()
-    stem = text.replace(".", "-")
+    stem = stem_of(text)
     for candidate in (text, stem):
         if candidate in names:
             return candidate

@@ -24,17 +24,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from hf_pack import api
     from hf_pack.cli.progress import TerminalProgress
 
-    source = arguments.source
-    if not source.startswith(("/", "~")):
-        source = str(Path(arguments.directory, source))
     added = api.add(
-        source,
-        workspace=arguments.directory,
+        arguments.source,
         store=arguments.store,
         name=arguments.name,
         revision=arguments.revision,

@@ -21,7 +21,7 @@ def _run(arguments: argparse.Namespace) -> int:
     store = wiring.open_store(arguments.store)
     documents = []
     for name in chosen(arguments):
-        built = api.build(name, workspace=arguments.directory, store=arguments.store, progress=TerminalProgress())
+        built = api.build(name, store=arguments.store, progress=TerminalProgress())
         info = built.info
         documents.append(
             {

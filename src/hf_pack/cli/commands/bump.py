@@ -16,7 +16,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
 
-    version, meta = api.bump(arguments.name, arguments.message, workspace=arguments.directory)
+    version, meta = api.bump(arguments.name, arguments.message)
     if arguments.json:
         print_json({"version": version, "build_meta": meta})
     else:

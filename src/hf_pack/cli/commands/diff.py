@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.command import Command, completed, store_argument
 from hf_pack.cli.output import print_json, size_words, talk
 
 if TYPE_CHECKING:
@@ -16,17 +16,19 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "before", metavar="A", help="a package, store path, pname@version, NAME@GIT_REVISION or lock file"
+    completed(
+        parser.add_argument(
+            "before", metavar="A", help="a package, store path, pname@version, NAME@GIT_REVISION or lock file"
+        )
     )
-    parser.add_argument("after", metavar="B", help="likewise")
+    completed(parser.add_argument("after", metavar="B", help="likewise"))
     store_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
 
-    difference = api.diff(arguments.before, arguments.after, workspace=arguments.directory, store=arguments.store)
+    difference = api.diff(arguments.before, arguments.after, store=arguments.store)
     if arguments.json:
         print_json(difference)
     else:

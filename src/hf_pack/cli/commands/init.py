@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from hf_pack.cli.command import Command
 from hf_pack.cli.output import print_json, talk
@@ -16,7 +15,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
 
-    root = api.init(Path(arguments.directory) / arguments.path)
+    root = api.init(arguments.path)
     if arguments.json:
         print_json({"workspace": root})
     else:

@@ -14,7 +14,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.steps.inventory import inventory
 
-    workspace = wiring.optional_workspace(Path(arguments.directory))
+    workspace = wiring.optional_workspace(Path())
     rows = inventory(workspace, wiring.open_store(arguments.store))
     if arguments.json:
         print_json(rows)

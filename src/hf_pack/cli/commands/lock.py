@@ -29,7 +29,7 @@ def _check(names: list[str], arguments: argparse.Namespace) -> int:
     found = []
     for name in names:
         try:
-            reasons = api.stale(name, workspace=arguments.directory)
+            reasons = api.stale(name)
         except LockError as error:
             reasons = (error.message,)
         found.append({"name": name, "stale": bool(reasons), "reasons": reasons})
@@ -48,10 +48,10 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
 
     documents = []
     for name in names:
-        if arguments.upgrade and not api.outdated(name, workspace=arguments.directory):
+        if arguments.upgrade and not api.outdated(name):
             talk(f"{name}: is of this layout version already")
             continue
-        locked = api.lock(name, workspace=arguments.directory, store=arguments.store, progress=TerminalProgress())
+        locked = api.lock(name, store=arguments.store, progress=TerminalProgress())
         documents.append(
             {
                 "name": name,

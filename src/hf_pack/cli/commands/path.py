@@ -20,7 +20,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.steps.locate import locate
 
     store = wiring.open_store(arguments.store)
-    store_path = locate(arguments.name, wiring.optional_workspace(Path(arguments.directory)), store)
+    store_path = locate(arguments.name, wiring.optional_workspace(Path()), store)
     real_path = store.real_path(store_path)
     if arguments.json:
         print_json({"store_path": store_path, "real_path": real_path})

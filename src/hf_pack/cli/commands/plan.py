@@ -22,7 +22,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api, wiring
 
-    package = api.plan(arguments.name, workspace=arguments.directory)
+    package = api.plan(arguments.name)
     store = wiring.open_store(arguments.store)
     document = plan_document(package, store)
     if arguments.json:
@@ -90,7 +90,7 @@ def _print(package: Package, document: dict[str, object]) -> None:
     blobs = plan.blobs
     absent = [blob for blob in document["blobs"] if not blob["present"]]  # type: ignore[attr-defined]
     print(
-        f"{count_words(len(plan.entries), 'entry').replace('entrys', 'entries')}, NAR {size_words(plan.nar_size)}; "
+        f"{count_words(len(plan.entries), 'entry', 'entries')}, NAR {size_words(plan.nar_size)}; "
         f"closure {size_words(plan.closure_size)} in {count_words(len(plan.references) + 1, 'store object')}"
     )
     print(

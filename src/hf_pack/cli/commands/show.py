@@ -27,10 +27,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if "/" in arguments.name or "@" in arguments.name:
         store = wiring.open_store(arguments.store)
-        target = resolve(arguments.name, wiring.optional_workspace(Path(arguments.directory)), store)
+        target = resolve(arguments.name, wiring.optional_workspace(Path()), store)
         _show_stored(stored_contents(target.store_path, store), arguments)
     else:
-        _show_package(api.plan(arguments.name, workspace=arguments.directory), arguments)
+        _show_package(api.plan(arguments.name), arguments)
     return 0
 
 

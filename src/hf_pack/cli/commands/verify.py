@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.command import Command, completed, store_argument
 from hf_pack.cli.output import count_words, print_json, talk
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("names", metavar="NAME|PATH", nargs="+", help="packages, store paths, or pname@version")
+    completed(
+        parser.add_argument("names", metavar="NAME|PATH", nargs="+", help="packages, store paths, or pname@version")
+    )
     parser.add_argument("--repair", action="store_true", help="restore damaged objects from the source")
     store_argument(parser)
 
@@ -22,7 +24,6 @@ def _run(arguments: argparse.Namespace) -> int:
     verified = api.verify(
         arguments.names,
         repair=arguments.repair,
-        workspace=arguments.directory,
         store=arguments.store,
         progress=TerminalProgress(),
     )
