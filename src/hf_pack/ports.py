@@ -112,6 +112,59 @@ class AddedTree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedBlob:
+    """A blob that the store lacks, and where the Hub has it."""
+
+    blob: Blob
+    repo_id: RepoId
+    commit_hash: str
+    path: str
+    xet_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ByteRange:
+    """``size`` bytes from ``offset``."""
+
+    offset: int
+    size: int
+
+
+class Reception(Protocol):
+    """A blob being received into a store's staging area; what is there survives a kill. Thread-safe."""
+
+    @property
+    def missing(self) -> tuple[ByteRange, ...]:
+        """The parts that are not here yet, in order; parts are of a fixed size, so the last may be shorter."""
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Bytes of a missing part, in order within the part; a part counts as here when its last byte is written."""
+
+    def discard(self) -> None:
+        """Forget all bytes (they turned out to be wrong, or of another file)."""
+
+    def finish(self) -> AddedBlob:
+        """Prove the whole file by sha256 and make it valid.
+
+        Raises IntegrityError when the bytes are wrong; they are forgotten then, nothing became visible.
+        """
+
+
+class BlobSource(Protocol):
+    """One place that may have blobs: a binary cache, a mirror, the Hub by one transport."""
+
+    @property
+    def name(self) -> str:
+        """For progress and errors; holds no secret."""
+
+    def fetch(self, wanted: WantedBlob, into: Reception, progress: Progress) -> bool:
+        """Bring the missing parts; False when it does not have the blob. Retries by itself what can be retried.
+
+        Raises HubError when it has the blob and cannot deliver it.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackageFiles:
     """Places inside a package: its ``hf-pack.json``, and the directory with the model's files."""
 
@@ -150,6 +203,10 @@ class Store(Protocol):
         A file that is already there, by hash or by recorded identity, is not read again or not written again.
         Raises StoreError (full disk with what was needed), IntegrityError.
         """
+
+    def receive(self, blob: Blob) -> AbstractContextManager[Reception | None]:
+        """Receive a blob from elsewhere; None when it is valid already. One process at a time receives a blob: others
+        wait, and find it valid. Raises StoreError (full disk with what was needed)."""
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make and register the plan's tree; its blobs are valid already. All or nothing."""
