@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -93,7 +91,7 @@ def _followed(path: Path) -> Path:
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name[:_NAME_SHOWN]}.{secrets.token_hex(8)}{SUFFIX}")
+    return path.with_name(f".{path.name[:_NAME_SHOWN]}.{os.urandom(8).hex()}{SUFFIX}")
 
 
 def _swap_names(path: Path) -> tuple[Path, Path]:
@@ -130,6 +128,8 @@ def _mend(path: Path) -> None:
 
 
 def _remove_tree(path: Path) -> None:
+    import shutil  # with its archive formats it is slow to import, and few commands remove anything
+
     with suppress(FileNotFoundError):
         shutil.rmtree(path)
 

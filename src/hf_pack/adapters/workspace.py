@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Self
 from hf_pack import durable
 from hf_pack.errors import UsageError
 from hf_pack.model import relative_path
-from hf_pack.model.workspace_document import FILE_NAME, NEW_TEXT
+from hf_pack.model.workspace_template import FILE_NAME, NEW_TEXT
 
 MODELS = "models"
 BUILD_META = "build-meta"
@@ -133,6 +132,8 @@ class WorkspaceOnDisk:
 
     def _git(self, *arguments: str) -> bytes | None:
         """What git prints, run in the workspace; None when it fails or is not installed."""
+        import subprocess
+
         try:
             done = subprocess.run(
                 ["git", "-C", str(self._root), *arguments],

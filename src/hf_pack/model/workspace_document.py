@@ -7,21 +7,6 @@ from dataclasses import dataclass, field
 from hf_pack.model import toml_reading
 from hf_pack.model.document import Problem, Problems, Table
 
-FILE_NAME = "hf-pack.toml"
-
-#: What a new workspace starts with.
-NEW_TEXT = """\
-# A workspace of hf-pack: models/<name>.toml says what is packaged, as what. Everything here is optional.
-
-# caches = ["https://cache.example.org"]     # binary caches to pull from
-# mirrors = ["https://mirror.example.org"]   # Hub endpoints to ask, in this order
-# targets = ["file:///srv/cache"]            # where `hf-pack publish` puts packages
-
-# [policy]
-# allow_licences = ["apache-2.0", "mit"]     # refuse any other
-# deny_licences = ["other"]
-"""
-
 
 class WorkspaceProblems(Problems):
     """Everything that is wrong with one ``hf-pack.toml``."""

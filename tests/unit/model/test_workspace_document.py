@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from hf_pack.model.workspace_document import NEW_TEXT, Policy, WorkspaceProblems, WorkspaceSettings, parse
+from hf_pack.model.workspace_document import Policy, WorkspaceProblems, WorkspaceSettings, parse
+from hf_pack.model.workspace_template import NEW_TEXT
 
 
 def test_everything_is_optional() -> None:

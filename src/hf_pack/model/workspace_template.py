@@ -1,0 +1,18 @@
+"""The workspace file's name, and what a new one starts with. Apart from its reader, which most commands do not need."""
+
+from __future__ import annotations
+
+FILE_NAME = "hf-pack.toml"
+
+#: What a new workspace starts with.
+NEW_TEXT = """\
+# A workspace of hf-pack: models/<name>.toml says what is packaged, as what. Everything here is optional.
+
+# caches = ["https://cache.example.org"]     # binary caches to pull from
+# mirrors = ["https://mirror.example.org"]   # Hub endpoints to ask, in this order
+# targets = ["file:///srv/cache"]            # where `hf-pack publish` puts packages
+
+# [policy]
+# allow_licences = ["apache-2.0", "mit"]     # refuse any other
+# deny_licences = ["other"]
+"""
