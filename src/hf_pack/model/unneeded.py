@@ -32,7 +32,7 @@ _DIRECTORY_PATTERNS = (
 _NAMES = (
     (r"optimizer.*\.(?:pt|pth|bin|safetensors)|scheduler.*\.(?:pt|pth|bin)|scaler\.pt", "training state"),
     (r"rng_state.*\.pth|zero_pp_rank_.*|.*_(?:optim|model)_states\.pt|latest", "training state"),
-    (r"trainer_state\.json|training_args\.(?:bin|json)|trainer_config\.json", "training state"),
+    (r"trainer_state\.json|training_args\.(?:bin|json)|trainer_config\.json|data_config\.json", "training state"),
     (r"(?:all|train|eval|test|predict)_results\.(?:json|txt)|events\.out\..*|.*\.log", "training logs"),
     (r"openvino_.*\.(?:bin|xml)|.*\.xml", "OpenVINO export, a duplicate of the weights"),
     (r"flax_model.*|.*\.msgpack", "Flax weights, a duplicate format"),

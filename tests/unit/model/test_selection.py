@@ -106,6 +106,7 @@ def test_what_a_runtime_reads_is_taken(path: str) -> None:
         ("rng_state_0.pth", "training state"),
         ("trainer_state.json", "training state"),
         ("training_args.bin", "training state"),
+        ("data_config.json", "training state"),
         ("events.out.tfevents.1700000000.host", "training logs"),
         ("runs/Nov01/events.out.tfevents.1", "training logs"),
         ("checkpoint-500/model.safetensors", "training checkpoint"),

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from hf_pack.adapters.local.git_clone import is_git_clone, open_git_clone
@@ -19,22 +20,26 @@ from hf_pack.model.source_problems import SourceProblem, source_error
 from hf_pack.ports import SourceFile, SourceListing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LocalSource:
     """A listing that was checked, and its files' bytes."""
 
     listing: SourceListing
 
+    @cached_property
+    def _places(self) -> dict[str, Path]:
+        return {file.path: file.real_path for file in self.listing.files}
+
     def read(self, path: str, *, size: int | None = None) -> bytes:
         """The first ``size`` bytes of a file, or all of them. Raises SourceError."""
-        file = next((file for file in self.listing.files if file.path == path), None)
-        if file is None:
+        place = self._places.get(path)
+        if place is None:
             raise SourceError(f"{self.listing.root / path}: no such file in the source")
         try:
-            with file.real_path.open("rb") as stream:
+            with place.open("rb") as stream:
                 return stream.read(-1 if size is None else size)
         except OSError as error:
-            raise unreadable(file.real_path, error) from None
+            raise unreadable(place, error) from None
 
 
 def open_source(path: Path, *, snapshot_id: str | None = None) -> LocalSource:
