@@ -8,7 +8,7 @@ from hf_pack.errors import ManifestError, PolicyError, SourceError
 from hf_pack.model.file_names import shown
 from hf_pack.model.manifest import Selection
 from hf_pack.model.selection import Selected, select
-from hf_pack.model.weight_formats import WeightFormat
+from hf_pack.model.weight_formats import WeightFormat, weight_index
 from hf_pack.steps.remote_code import needed_code
 from hf_pack.weights.side_files import recognise
 
@@ -62,6 +62,9 @@ def _refuse(where: str, selected: Selected) -> None:
 def _no_weights(where: str, selected: Selected) -> None:
     others = [file for file in selected.omitted if "weights" in file.reason or "format" in file.reason]
     found = f"found {shown(others[0].path)} ({others[0].reason})" if others else "found none"
+    index = next((path for path in selected.files if weight_index(path)), None)
+    if index is not None:
+        found = f"found {shown(index)} without any of the shards that it lists"
     raise SourceError(
         f"{where}: expected weights (safetensors, GGUF, or pickles with allow_pickle), {found}",
         hint="download the whole model, or name the weights with include under [source] in the manifest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hf_pack.errors import PolicyError
@@ -108,7 +108,7 @@ def inspect(source: Source, selection: Selection) -> Inspection:
         licence=summary.licence,
         provenance=records.facts,
         claimed={path: claim for path, claim in records.claimed.items() if path in chosen},
-        notes=summary.notes,
+        notes=(*summary.notes, *_unlisted(found.indexes, indexed, shards)),
     )
 
 
@@ -204,6 +204,15 @@ def _missing_config(formats: Iterable[WeightFormat], chosen: frozenset[str], sha
     if formats == {WeightFormat.CONSOLIDATED}:
         return [] if "params.json" in chosen else [shards.absent("params.json", "the settings of consolidated weights")]
     return [shards.absent("config.json", "the settings of the weights")]
+
+
+def _unlisted(indexes: Iterable[str], indexed: set[str], shards: Shards) -> Iterator[str]:
+    # Weights of another name beside an index may be another model's, or wanted by the code: taken, and said.
+    places = {path.rpartition("/")[0]: path for path in indexes}
+    for path in sorted(shards.headers):
+        index = places.get(path.rpartition("/")[0])
+        if index is not None and path not in indexed:
+            yield f"{shown(path)} is packaged, but {shown(index)} does not list it"
 
 
 def _states_licence(path: str) -> bool:

@@ -74,6 +74,10 @@ def test_no_weights() -> None:
     hint = "download the whole model, or name the weights with include under [source] in the manifest"
     start = "/model: expected weights (safetensors, GGUF, or pickles with allow_pickle), "
     assert refused({"config.json": b"{}"}, SourceError) == (f"{start}found none", hint)
+    assert refused({"config.json": b"{}", "model.safetensors.index.json": b"{}"}, SourceError) == (
+        f"{start}found model.safetensors.index.json without any of the shards that it lists",
+        hint,
+    )
     assert refused({"config.json": b"{}", "flax_model.msgpack": b"x"}, SourceError) == (
         f"{start}found flax_model.msgpack (Flax weights, a duplicate format)",
         hint,

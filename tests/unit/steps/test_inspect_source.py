@@ -161,6 +161,10 @@ class TestShards:
         files = tiny_model(shards=2, extra={"model.safetensors": tiny_model()["model.safetensors"]})
         assert len(refusal(files)[0]) == 1
 
+    def test_weights_of_another_name_are_taken_and_noted(self) -> None:
+        found = inspected(tiny_model(shards=2, extra={"mtp.safetensors": safetensors({"m": ("F32", (1,))})}))
+        assert found.notes == (f"mtp.safetensors is packaged, but {INDEX} does not list it",)
+
     def test_a_tensor_in_the_wrong_shard(self) -> None:
         files = tiny_model(shards=2)
         held = {tensor: (FIRST if number % 2 == 0 else SECOND) for number, (tensor, _) in enumerate(TENSORS)}
