@@ -32,20 +32,32 @@ def say(text: str) -> None:
     print(f"\n\033[1m{text}\033[0m" if sys.stdout.isatty() else f"\n{text}", flush=True)
 
 
-def run(*command: str, show: bool = True, env: dict[str, str] | None = None) -> str:
-    """Run a command in the workspace as a user would type it; returns its stdout, stops the demo when it fails."""
-    words = " ".join(f"'{word}'" if " " in word else word for word in command)
-    print(f"$ {words.replace(str(MODEL), '../' + MODEL.name)}", flush=True)
+def run(*command: str, env: dict[str, str] | None = None) -> None:
+    """Run a command in the workspace as a user would type it; stops the demo when it fails."""
+    words = _typed(command)
+    print(f"$ {words}", flush=True)
     started = time.monotonic()
-    program = [str(BIN / command[0]), *command[1:]]
-    environment = {**os.environ, "HF_PACK_STORE": str(STORE), **(env or {})}
-    done = subprocess.run(program, cwd=WORKSPACE, env=environment, text=True, stdout=subprocess.PIPE, check=False)
-    times.append((words[:60], time.monotonic() - started))
-    if show:
-        print(done.stdout, end="", flush=True)
+    done = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=WORKSPACE, env=_environment(env), check=False)
+    times.append((words, time.monotonic() - started))
     if done.returncode != 0:
         raise SystemExit(done.returncode)
+
+
+def ask(*command: str) -> str:
+    """Run a command for what it prints, without showing it."""
+    program = [str(BIN / command[0]), *command[1:]]
+    done = subprocess.run(program, cwd=WORKSPACE, env=_environment(None), text=True, stdout=subprocess.PIPE, check=True)
     return done.stdout
+
+
+def _typed(command: tuple[str, ...]) -> str:
+    words = " ".join(f"'{word}'" if " " in word else word for word in command)
+    return words.replace(str(MODEL), "../" + MODEL.name).replace(str(ROOT) + "/", "")
+
+
+def _environment(more: dict[str, str] | None) -> dict[str, str]:
+    # The demo's workspace is not part of this checkout's git history: its version is the same everywhere.
+    return {**os.environ, "HF_PACK_STORE": str(STORE), "GIT_CEILING_DIRECTORIES": str(DEMO), **(more or {})}
 
 
 def fetch_model() -> None:
@@ -95,29 +107,27 @@ def main() -> None:
     run("hf-pack", "verify", "minilm")
 
     say("4. Load it offline, through HF_HUB_CACHE, with the Hub's own libraries")
-    hub = Path(run("hf-pack", "path", "minilm", show=False).strip()) / "share" / "models" / "hub"
+    hub = Path(ask("hf-pack", "path", "minilm").strip()) / "share" / "models" / "hub"
     environment = {"HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1", "HF_HOME": str(DEMO / "hf-home")}
     run("python", str(Path(__file__).parent / "load_offline.py"), env=environment)
 
     say("5. A variant with a patched tokenizer shares every weight byte")
-    run("hf-pack", "add", str(MODEL), "--name", "minilm-short", "--layout", "dual", show=False)
+    run("hf-pack", "add", str(MODEL), "--name", "minilm-short", "--layout", "dual")
     patch_variant(WORKSPACE / "models" / "minilm-short.toml")
     run("hf-pack", "lock", "minilm-short")
-    built = json.loads(run("hf-pack", "build", "minilm-short", "--json", show=False))[0]
+    built = json.loads(ask("hf-pack", "build", "minilm-short", "--json"))[0]
     run("hf-pack", "diff", "minilm", "minilm-short")
-    print(f"the variant cost {built['bytes_written']:,} bytes; the weights are {weight_bytes():,} bytes")
+    weights = (MODEL / "model.safetensors").stat().st_size
+    print(f"the variant's own tree is {built['bytes_written']:,} bytes; its {weights:,} bytes of weights are shared")
 
     say("Where the time went")
     for words, seconds in times:
         print(f"{seconds:7.2f} s  {words}")
+    print(f"{sum(seconds for _, seconds in times):7.2f} s  together")
     say("For a model on the Hub, in a workspace of your own (hf-pack init):")
     print("hf download Qwen/Qwen3-0.6B")
     print("hf-pack add ~/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B")
     print("hf-pack build qwen3-0.6b")
-
-
-def weight_bytes() -> int:
-    return (MODEL / "model.safetensors").stat().st_size
 
 
 if __name__ == "__main__":
