@@ -116,7 +116,7 @@ def assert_sound(root: Path) -> None:
 
 def store_entries(root: Path) -> set[str]:
     """The names in the store directory, without Nix's links."""
-    return set(os.listdir(root / "nix" / "store")) - {".links"}
+    return {path.name for path in (root / "nix" / "store").iterdir()} - {".links"}
 
 
 def snapshot(root: Path) -> list[tuple[str, int, int, bytes]]:
@@ -128,7 +128,7 @@ def snapshot(root: Path) -> list[tuple[str, int, int, bytes]]:
             continue
         contents = b""
         if path.is_symlink():
-            contents = os.readlink(os.fsencode(path))
+            contents = bytes(path.readlink())
         elif path.is_file():
             contents = path.read_bytes()
         found.append((str(path), status.st_mode, status.st_mtime_ns, contents))

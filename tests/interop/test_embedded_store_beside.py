@@ -47,13 +47,13 @@ def _add_packages(root: str, folder: str, numbers: range) -> None:
 
 def _collect_until(root: str, flag: str) -> None:
     store = EmbeddedStore(Path(root))
-    while not os.path.exists(flag):
+    while not Path(flag).exists():
         store.collect_garbage(dry_run=False)
         _count(flag)
 
 
 def _nix_collect_until(root: str, flag: str) -> None:
-    while not os.path.exists(flag):
+    while not Path(flag).exists():
         nix(Path(root), "--gc")
         _count(flag)
 

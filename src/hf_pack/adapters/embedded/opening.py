@@ -42,19 +42,17 @@ _HARMLESS = frozenset({"nix", "lost+found"})
 def exists(layout: StoreLayout) -> bool:
     """Whether a store of our schema lies there. Raises StoreError for anything else than that or nothing."""
     try:
-        schema = layout.schema.read_text("ascii").strip()
+        schema = layout.schema.read_bytes().strip()
     except (FileNotFoundError, NotADirectoryError):
-        schema = ""
-    except UnicodeDecodeError:
-        schema = "?"
+        schema = b""
     if not schema:
         _require_room(layout)
         return False
-    if schema != str(SCHEMA):
+    if schema != b"%d" % SCHEMA:
         newer = schema.isdigit() and int(schema) > SCHEMA
         raise StoreError(
             "a store that this version does not read\n"
-            f"  {layout.schema}: expected schema {SCHEMA}, found {schema[:20]!r}",
+            f"  {layout.schema}: expected schema {SCHEMA}, found {schema[:20].decode(errors='replace')!r}",
             hint="use a newer hf-pack" if newer else f"let Nix upgrade it: nix-store --store {layout.root} --verify",
         )
     if not layout.database.is_file():
@@ -78,7 +76,7 @@ def create(layout: StoreLayout) -> None:
                 connection.execute(statement)
             connection.execute("commit")
         fresh = layout.schema.with_name(f"schema.{os.getpid()}")
-        fresh.write_bytes(str(SCHEMA).encode())
+        fresh.write_bytes(b"%d" % SCHEMA)
         fresh.replace(layout.schema)
 
 
