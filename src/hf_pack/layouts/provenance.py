@@ -32,7 +32,10 @@ def provenance(lock: Lock) -> bytes:
         "repo_id": str(lock.source.repo_id),
         "snapshot_id": lock.source.snapshot_id,
         "licence": lock.licence,
-        "files": [{"path": file.path, "size": file.size, "sha256": file.sha256.hex()} for file in lock.files],
+        "files": [
+            {"path": file.path, "size": file.size, "sha256": file.sha256.hex()}
+            for file in sorted(lock.files, key=lambda file: file.path)
+        ],
         "patches": [_patch(patch) for patch in lock.patches],
     }
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
