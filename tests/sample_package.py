@@ -9,7 +9,7 @@ from hf_pack.formats.hashes import Hash
 from hf_pack.layouts.lay_out import lay_out
 from hf_pack.model.build_meta import BuildMeta
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
-from hf_pack.model.lock import AppliedPatch, FileDigest, Lock, LockedFile, LockedSource
+from hf_pack.model.lock import AppliedPatch, Blob, FileDigest, Lock, LockedFile, LockedSource
 from hf_pack.model.manifest import Layout, Manifest, PathSource, Selection, Storage
 from hf_pack.model.plan import Plan, RegularFile, Symlink
 
@@ -116,6 +116,6 @@ def write_store(plan: Plan, store: Path, files: Mapping[str, bytes] = FILES) -> 
                 path.symlink_to(entry.target)
             case RegularFile(contents=bytes() as contents):
                 path.write_bytes(contents)
-            case RegularFile(contents=blob):
-                path.write_bytes(by_hash[blob.sha256])
+            case RegularFile(contents=Blob() as weights):
+                path.write_bytes(by_hash[weights.sha256])
     return tree
