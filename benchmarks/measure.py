@@ -56,7 +56,7 @@ def run_with_output(
         tempfile.TemporaryFile("w+") as talk,
         subprocess.Popen(
             [str(word) for word in command],
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **(env or {})},
+            env={**os.environ, **(env or {})},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -82,7 +82,8 @@ def run_with_output(
 
 
 def compile_package() -> None:
-    """Write the package's byte code, as an installer does; else the first of all commands pays for it."""
+    """Write the package's byte code, as an installer does, so that no command that is measured pays for it."""
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for the commands; compileall writes all the same
     spec = importlib.util.find_spec("hf_pack")
     assert spec is not None
     run([sys.executable, "-m", "compileall", "-q", *(spec.submodule_search_locations or ())])
