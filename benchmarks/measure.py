@@ -22,8 +22,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Seconds of wall clock and of CPU; bytes of the largest process; bytes dirtied or written directly.
+    """Seconds of wall clock and of CPU; bytes of the largest process; bytes written, in two counts.
 
+    ``written`` counts what was dirtied or written directly, in whole pages, directories and journals included;
+    ``passed`` the bytes that went through write calls and copies, the few on stdout included.
     ``peak_memory`` is never below what the parent had when it started the command (the kernel carries that
     over), so a benchmark keeps itself small.
     """
@@ -32,6 +34,7 @@ class Cost:
     cpu_seconds: float
     peak_memory: int
     written: int
+    passed: int
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
@@ -39,6 +42,7 @@ class Cost:
             cpu_seconds=self.cpu_seconds + other.cpu_seconds,
             peak_memory=max(self.peak_memory, other.peak_memory),
             written=self.written + other.written,
+            passed=self.passed + other.passed,
         )
 
 
@@ -77,8 +81,14 @@ def run_with_output(
         cpu_seconds=usage.ru_utime + usage.ru_stime,
         peak_memory=usage.ru_maxrss * 1024,
         written=usage.ru_oublock * _ACCOUNT_BLOCK,
+        passed=_passed() - passed_before,
     )
     return cost, output
+
+
+def _passed() -> int:
+    """What this process and the children that it waited for gave to write calls, in bytes (proc(5), io)."""
+    return int(Path("/proc/self/io").read_text().split("wchar:")[1].split()[0])
 
 
 def compile_package() -> None:
@@ -114,6 +124,7 @@ def median_cost(costs: Sequence[Cost]) -> Cost:
         cpu_seconds=statistics.median(cost.cpu_seconds for cost in costs),
         peak_memory=int(statistics.median(cost.peak_memory for cost in costs)),
         written=int(statistics.median(cost.written for cost in costs)),
+        passed=int(statistics.median(cost.passed for cost in costs)),
     )
 
 
