@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class MemorySource:
     def listing(self) -> SourceListing:
         """The files, sorted."""
         return SourceListing(
-            root=Path("/model"),
+            place="/model",
             kind=self.kind,
             repo_id=self.repo_id,
             snapshot_id=self.snapshot_id,
@@ -36,6 +36,9 @@ class MemorySource:
                 for path, data in sorted(self.files.items())
             ),
         )
+
+    def prepare(self, reads: Sequence[tuple[str, int | None]]) -> None:
+        """Nothing to prepare."""
 
     def read(self, path: str, *, size: int | None = None) -> bytes:
         """The first ``size`` bytes."""

@@ -52,13 +52,13 @@ def add(
 
     Raises UsageError, SourceError, PolicyError, StoreError; then the workspace is as before.
     """
-    from hf_pack.model.manifest import Layout, Selection, Storage
+    from hf_pack.model.manifest import Layout, PathSource, Selection, Storage
     from hf_pack.steps import add as adding
     from hf_pack.steps.propose import Wishes
 
     place = wiring.open_workspace(Path(workspace))
     return adding.add(
-        _as_seen_from(place, source),
+        PathSource(path=_as_seen_from(place, source), snapshot_id=revision),
         Wishes(
             name=name,
             revision=revision,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hf_pack.model.findings import Collection, Problem, Root
     from hf_pack.model.hub_ids import RepoId, SnapshotKind
     from hf_pack.model.lock import Blob
+    from hf_pack.model.manifest import HubSource, PathSource
     from hf_pack.model.path_info import PathInfo
     from hf_pack.model.plan import Plan
 
@@ -41,47 +42,63 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A file that a source offers: path relative to it (``/`` between parts), size in bytes, real place on disk."""
+    """A file that a source offers: path relative to it (``/`` between parts), size in bytes.
+
+    A file on disk has ``real_path``. ``sha256`` (the LFS oid of a large file) and ``git_blob_id`` (of a small one) are
+    what the Hub publishes, as far as the source knows it: what is read must agree. ``xet_hash`` is the Hub's alone.
+    """
 
     path: str
     size: int
-    real_path: Path
+    real_path: Path | None = None
+    sha256: Hash | None = None
+    git_blob_id: str | None = None
+    xet_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceListing:
-    """What lies on disk, and what it says of itself.
+    """What a source holds, and what it says of itself.
 
-    ``kind`` is ``hf-cache``, ``snapshot``, ``local-dir``, ``git`` or ``flat``. ``repo_id`` and ``snapshot_id``
-    are None where the source does not say. ``files`` are sorted by path; nothing of a tool's own bookkeeping
-    (``.git/``, ``.cache/huggingface/``, locks) is among them.
+    ``kind`` is ``hub``, ``hf-cache``, ``snapshot``, ``local-dir``, ``git`` or ``flat``. ``repo_id`` and
+    ``snapshot_id`` are None where the source does not say. ``files`` are sorted by path; nothing of a tool's own
+    bookkeeping (``.git/``, ``.cache/huggingface/``, locks) is among them. ``licence`` is what the Hub's metadata
+    states, beside what the files themselves say.
     """
 
-    root: Path
+    place: str  #: directory or repo id, for messages
     kind: str
     repo_id: RepoId | None
     snapshot_id: str | None
     snapshot_kind: SnapshotKind | None
     files: tuple[SourceFile, ...]
     notes: tuple[str, ...] = ()
+    gated: str | None = None  #: ``auto`` or ``manual`` for a gated repository
 
 
 class Sources(Protocol):
-    """Opens models on disk by the path that a manifest gives."""
+    """Opens models where a manifest says they are."""
 
-    def open(self, path: str, *, snapshot_id: str | None) -> Source:
-        """The source at ``path`` (as written: ``~`` and relative to the workspace). Raises SourceError."""
+    def open(self, source: PathSource | HubSource) -> Source:
+        """Opens and lists it; on the Hub the revision is resolved to a commit first. Raises SourceError, HubError.
+
+        A path is as written (``~``, and relative to the workspace); its ``snapshot_id``, if any, is the snapshot
+        to take.
+        """
 
 
 class Source(Protocol):
-    """A model on disk, opened and checked for the traps that can be seen without reading its weights."""
+    """A model, opened and checked for the traps that can be seen without reading its weights."""
 
     @property
     def listing(self) -> SourceListing:
         """Its files."""
 
+    def prepare(self, reads: Sequence[tuple[str, int | None]]) -> None:
+        """These reads (path, first bytes or all) come next: fetch them side by side where that helps."""
+
     def read(self, path: str, *, size: int | None = None) -> bytes:
-        """The first ``size`` bytes of a file, or all of them. Raises SourceError."""
+        """The first ``size`` bytes of a file, or all of them. Raises SourceError, HubError, IntegrityError."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

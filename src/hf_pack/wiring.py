@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import UsageError
-from hf_pack.ports import Sources, Store, Workspace
+from hf_pack.model.manifest import HubSource, PathSource
+from hf_pack.ports import Source, Sources, Store, Workspace
 
 STORE_VARIABLE = "HF_PACK_STORE"
 
@@ -31,11 +33,27 @@ def optional_workspace(directory: Path) -> Workspace | None:
         return None
 
 
-def open_sources(workspace: Workspace) -> Sources:
-    """Models on disk, with relative paths seen from the workspace."""
-    from hf_pack.adapters.local.sources import LocalSources
+@dataclass(frozen=True)
+class AnySources:
+    """Implements :class:`hf_pack.ports.Sources`: a disk's directories, seen from the workspace."""
 
-    return LocalSources(workspace.root)
+    workspace: Path
+
+    def open(self, source: PathSource | HubSource) -> Source:
+        """See :class:`hf_pack.ports.Sources`."""
+        from hf_pack.adapters.local.sources import LocalSources
+
+        if isinstance(source, HubSource):
+            raise UsageError(
+                f"this version packages models that are on disk, found repo_id {str(source.repo_id)!r}",
+                hint=f"hf download {source.repo_id}, then hf-pack add with the path of its cache directory",
+            )
+        return LocalSources(self.workspace).open(source)
+
+
+def open_sources(workspace: Workspace) -> Sources:
+    """The places where a manifest's model may lie."""
+    return AnySources(workspace.root)
 
 
 def open_store(url: str | None = None, environ: Mapping[str, str] | None = None) -> Store:

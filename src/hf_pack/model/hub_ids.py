@@ -94,6 +94,13 @@ def is_commit(snapshot_id: str) -> bool:
     return _COMMIT.fullmatch(snapshot_id) is not None
 
 
+def check_git_blob_id(text: str) -> str:
+    """The id itself, if it is the sha1 of a git object. Raises :class:`HubIdError`."""
+    if not is_commit(text):
+        raise HubIdError(f"{text!r} is not a git blob id: 40 lower-case hex digits")
+    return text
+
+
 def check_snapshot_id(snapshot_id: str) -> str:
     """The id itself, if it can be a directory name in a Hub cache. Raises :class:`HubIdError`."""
     if not _SNAPSHOT_ID.fullmatch(snapshot_id) or ".." in snapshot_id:

@@ -53,6 +53,7 @@ class LockedFile:
     size: int
     sha256: Hash
     original: FileDigest | None = None  #: the source's bytes, when patches changed them
+    git_blob_id: str | None = None  #: sha1 of the Hub's git blob (of a large file: its LFS pointer)
 
     @property
     def is_blob(self) -> bool:

@@ -16,7 +16,7 @@ from itertools import pairwise
 from hf_pack.formats.hashes import Hash
 from hf_pack.model import relative_path
 from hf_pack.model.document import UNKNOWN_KEY, Problem, Problems, Table, show
-from hf_pack.model.hub_ids import RepoId, SnapshotKind, check_snapshot_id
+from hf_pack.model.hub_ids import RepoId, SnapshotKind, check_git_blob_id, check_snapshot_id
 from hf_pack.model.lock import (
     AppliedPatch,
     FileDigest,
@@ -99,9 +99,7 @@ def read(data: bytes) -> LockReading:
     except StrictJsonError as error:
         raise LockProblems([Problem(path="", message=f"not JSON: {error}")]) from None
     if not isinstance(document, Mapping):
-        raise LockProblems(
-            [Problem(path="", message="not a lock", expected="an object", found=show(document))]
-        )
+        raise LockProblems([Problem(path="", message="not a lock", expected="an object", found=show(document))])
     problems: list[Problem] = []
     newer = _newer_minor(Table(document, "", problems))
     if problems:
@@ -129,9 +127,7 @@ def _pretty(document: Mapping[str, object]) -> str:
 
 def _block(value: object) -> str:
     if isinstance(value, Mapping):
-        return (
-            "{\n" + ",\n".join(f"    {_line(key)}: {_line(inner)}" for key, inner in value.items()) + "\n  }"
-        )
+        return "{\n" + ",\n".join(f"    {_line(key)}: {_line(inner)}" for key, inner in value.items()) + "\n  }"
     if isinstance(value, tuple | list) and value:
         return "[\n" + ",\n".join(f"    {_line(inner)}" for inner in value) + "\n  ]"
     return _line(value)
@@ -143,7 +139,8 @@ def _line(value: object) -> str:
 
 def _file(file: LockedFile) -> dict[str, object]:
     original = {} if file.original is None else {"original": _digest(file.original)}
-    return {"path": file.path, "size": file.size, "sha256": file.sha256.hex(), **original}
+    git_blob_id = {} if file.git_blob_id is None else {"git_blob_id": file.git_blob_id}
+    return {"path": file.path, "size": file.size, "sha256": file.sha256.hex(), **git_blob_id, **original}
 
 
 def _patch(patch: AppliedPatch) -> dict[str, object]:
@@ -252,13 +249,14 @@ def _model(table: Table) -> ModelSummary:
 
 
 def _locked_file(table: Table) -> LockedFile:
-    table.refuse_unknown(("path", "size", "sha256", "original"))
+    table.refuse_unknown(("path", "size", "sha256", "git_blob_id", "original"))
     original = table.optional_table("original")
     return LockedFile(
         path=table.parsed("path", relative_path.check) or "",
         size=table.whole("size"),
         sha256=table.parsed("sha256", _sha256) or _NO_SHA256,
         original=None if original is None else _file_digest(original),
+        git_blob_id=table.optional_parsed("git_blob_id", check_git_blob_id),
     )
 
 

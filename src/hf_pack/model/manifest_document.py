@@ -79,9 +79,7 @@ def parse(text: str, name: str) -> Manifest:
 def check_manifest_name(name: str) -> str:
     """A manifest's stem: letters, digits and dashes, the first no dash, at most 200. Raises ValueError."""
     if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"{name!r} is not a manifest name: 1 to 200 letters, digits and dashes, no dash first"
-        )
+        raise ValueError(f"{name!r} is not a manifest name: 1 to 200 letters, digits and dashes, no dash first")
     return name
 
 
@@ -112,16 +110,12 @@ def check_pname(text: str) -> str:
 def check_triton_model_name(text: str) -> str:
     """A directory name that Triton takes for a model and its runtimes do not claim. Raises ValueError."""
     if not _TRITON_NAME.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is not a Triton model name: 1 to 200 of [A-Za-z0-9_.-], no dot or dash first"
-        )
+        raise ValueError(f"{text!r} is not a Triton model name: 1 to 200 of [A-Za-z0-9_.-], no dot or dash first")
     if text == "hub":
         raise ValueError("'hub' is the directory of the Hub cache, not a Triton model name")
     for suffix in _RUNTIME_SUFFIXES:
         if text.endswith(suffix):
-            raise ValueError(
-                f"{text!r} ends in {suffix!r}, which the runtimes keep for models that they assemble"
-            )
+            raise ValueError(f"{text!r} ends in {suffix!r}, which the runtimes keep for models that they assemble")
     return text
 
 
@@ -167,9 +161,7 @@ def _check_length(top: Table, pname: str, base_version: str) -> None:
 
 def _check_triton(top: Table, layout: Layout | None) -> None:
     if layout is not None and layout.has_triton and not top.has("triton_model_name"):
-        top.problem(
-            "triton_model_name", f"missing, layout {layout.value!r} needs it", expected="a Triton model name"
-        )
+        top.problem("triton_model_name", f"missing, layout {layout.value!r} needs it", expected="a Triton model name")
     if layout is Layout.HF and top.has("triton_model_name"):
         hint = 'remove it, or choose layout "dual"'
         top.problem("triton_model_name", "layout 'hf' has no Triton directory", hint=hint)
@@ -208,9 +200,7 @@ def _source(source: Table) -> HubSource | PathSource:
             source.problem("revision", "a path has no revision", hint="snapshot_id names what lies there")
         if source.has("slug") != source.has("snapshot_id"):
             given, absent = ("slug", "snapshot_id") if source.has("slug") else ("snapshot_id", "slug")
-            source.problem(
-                absent, f"missing beside {given}", expected="both of slug and snapshot_id, or neither"
-            )
+            source.problem(absent, f"missing beside {given}", expected="both of slug and snapshot_id, or neither")
         return PathSource(path=path or "", slug=slug, snapshot_id=snapshot_id)
     for key in ("slug", "snapshot_id"):
         if source.has("repo_id") and source.has(key):
@@ -251,9 +241,7 @@ def _engine_parameters(top: Table, runtime: str) -> JsonObject:
     table = top.optional_table(runtime)
     for key in ("model", "revision"):
         if table is not None and table.has(key):
-            table.problem(
-                key, "the package sets it itself", hint="remove it; [source] says which model it is"
-            )
+            table.problem(key, "the package sets it itself", hint="remove it; [source] says which model it is")
     for key in (*_SCALARS, "runtimes"):
         if table is not None and table.has(key):
             table.problem(key, "no engine parameter", hint=_TO_THE_TOP[_SCALARS[0]])
@@ -295,8 +283,6 @@ def _patch(table: Table) -> Patch:
 
 def _check_patched_file(table: Table, file: str, edits: Sequence[str]) -> None:
     if file.lower().endswith(WEIGHT_SUFFIXES):
-        table.problem(
-            "file", "a weight file cannot be patched", expected="a small text file", found=show(file)
-        )
+        table.problem("file", "a weight file cannot be patched", expected="a small text file", found=show(file))
     elif edits and not file.endswith(".json"):
         table.problem(edits[0], "only .json files can be edited by key", found=show(file), hint="use replace")

@@ -198,9 +198,7 @@ def _selection(manifest: Manifest, lock: Lock) -> Iterator[SelectionChanged]:
     if wanted.exclude != locked.exclude:
         yield SelectionChanged(field="source.exclude", locked=locked.exclude, wanted=wanted.exclude)
     if wanted.allow_pickle != locked.allow_pickle:
-        yield SelectionChanged(
-            field="source.allow_pickle", locked=locked.allow_pickle, wanted=wanted.allow_pickle
-        )
+        yield SelectionChanged(field="source.allow_pickle", locked=locked.allow_pickle, wanted=wanted.allow_pickle)
 
 
 def _patches(
@@ -234,18 +232,12 @@ def _agreeing(wanted: Sequence[Patch], locked: Sequence[AppliedPatch]) -> int:
 
 def _agrees(patch: Patch, applied: AppliedPatch) -> bool:
     return (
-        patch.file == applied.file
-        and patch.reason == applied.reason
-        and is_same(definition(patch), applied.definition)
+        patch.file == applied.file and patch.reason == applied.reason and is_same(definition(patch), applied.definition)
     )
 
 
 def _kept(lock: Lock, kept: Mapping[str, FileDigest]) -> Iterator[StaleReason]:
-    needed = {
-        file.path: FileDigest(size=file.size, sha256=file.sha256)
-        for file in lock.files
-        if file.kept_beside_lock
-    }
+    needed = {file.path: FileDigest(size=file.size, sha256=file.sha256) for file in lock.files if file.kept_beside_lock}
     for path, locked in needed.items():
         found = kept.get(path)
         if found is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hf_pack.errors import UsageError
 from hf_pack.model import manifest_document, manifest_text
 from hf_pack.model.build_meta import BuildMeta
-from hf_pack.model.manifest import Manifest, Selection
+from hf_pack.model.manifest import HubSource, Manifest, PathSource, Selection
 from hf_pack.ports import Progress, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
@@ -25,7 +25,7 @@ class Added:
 
 
 def add(
-    path: str,
+    asked: PathSource | HubSource,
     wishes: Wishes,
     selection: Selection,
     workspace: Workspace,
@@ -35,16 +35,16 @@ def add(
 ) -> Added:
     """Look at the model, propose a manifest, lock it, and only then write: manifest, build metadata, lock.
 
-    Raises SourceError, PolicyError, ManifestError; then nothing was written to the workspace.
+    Raises SourceError, HubError, PolicyError, ManifestError; then nothing was written to the workspace.
     """
-    source = sources.open(path, snapshot_id=wishes.revision)
+    source = sources.open(asked)
     inspection = inspect(source, selection)
     opened = locking.Opened(source=source, inspection=inspection)
-    manifest = propose.propose(propose.source_of(path, source.listing, wishes), selection, inspection.model, wishes)
+    manifest = propose.propose(propose.source_of(asked, source.listing, wishes), selection, inspection.model, wishes)
     if workspace.read(manifest_file(manifest.name)) is not None:
         raise UsageError(
             f"a package of this name is there already\n  {manifest_file(manifest.name)}: exists",
-            hint=f"hf-pack add {path} --name ANOTHER, or hf-pack lock {manifest.name} to lock it again",
+            hint=f"hf-pack add {source.listing.place} --name ANOTHER, or hf-pack lock {manifest.name} to lock it again",
         )
     _check(manifest)
     with store.session():

@@ -14,7 +14,7 @@ from hf_pack.model.source_problems import SourceProblem, source_error
 from hf_pack.model.weight_formats import WeightFormat, weight_format, weight_index
 from hf_pack.ports import Source, SourceFile, SourceListing
 from hf_pack.steps.choose_files import choose
-from hf_pack.steps.header_reading import gguf_header, safetensors_header
+from hf_pack.steps.header_reading import first_read, gguf_header, header_reads, safetensors_header
 from hf_pack.steps.shard_checks import Shards, check_index, check_numbers
 from hf_pack.steps.side_records import Claim, read_side_records
 from hf_pack.steps.summarise import summarise
@@ -70,9 +70,11 @@ def inspect(source: Source, selection: Selection) -> Inspection:
     :func:`hf_pack.steps.choose_files.choose` raises.
     """
     listing = source.listing
-    selected = choose(str(listing.root), ((file.path, file.size) for file in listing.files), selection, source.read)
+    selected = choose(listing.place, ((file.path, file.size) for file in listing.files), selection, source.read)
     chosen = frozenset(selected.files)
     files = tuple(file for file in listing.files if file.path in chosen)
+    source.prepare([(file.path, first_read(file)) for file in files])
+    source.prepare(header_reads(source, files))
     found = _Findings(source=source, fetch=fetch_command(listing), allow_pickle=selection.allow_pickle)
     for file in files:
         found.look_into(file)
@@ -114,11 +116,13 @@ def inspect(source: Source, selection: Selection) -> Inspection:
 
 def fetch_command(listing: SourceListing) -> str:
     """The command that completes this source."""
+    if listing.kind == "hub":
+        return f"hf download {listing.repo_id} to see whether the Hub's own copy is whole"
     if listing.kind == "git":
-        return f"git -C {listing.root} lfs pull"
+        return f"git -C {listing.place} lfs pull"
     if listing.repo_id is None or listing.snapshot_id is None:
         return "copy the model again from where it came from"
-    place = "" if listing.kind in ("hf-cache", "snapshot") else f" --local-dir {listing.root}"
+    place = "" if listing.kind in ("hf-cache", "snapshot") else f" --local-dir {listing.place}"
     return f"hf download {listing.repo_id} --revision {listing.snapshot_id}{place}"
 
 
@@ -177,15 +181,15 @@ class _Findings:
 
     def report(self) -> None:
         """Raise what was found, if anything."""
-        root = self.source.listing.root
+        place = self.source.listing.place
         if self.problems:
             for path in self.pickles:
                 self.add(path, "expected no pickle, found one by its content", _ALLOW)
-            raise source_error(str(root), self.problems)
+            raise source_error(place, self.problems)
         if self.pickles:
             names = "".join(f"\n  {shown(path)}" for path in self.pickles)
             raise PolicyError(
-                f"{root}: a pickle by its content, which can run code when it is loaded{names}", hint=_ALLOW
+                f"{place}: a pickle by its content, which can run code when it is loaded{names}", hint=_ALLOW
             )
 
 

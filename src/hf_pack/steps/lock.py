@@ -10,22 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hf_pack.errors import IntegrityError, ManifestError, SourceError, UsageError
+from hf_pack.errors import IntegrityError, ManifestError, SourceError
 from hf_pack.formats.store_path import sanitize_name
 from hf_pack.layouts.lay_out import LAYOUT_VERSION
 from hf_pack.model import lock_document, patches
 from hf_pack.model.hub_ids import SnapshotKind, is_commit
 from hf_pack.model.lock import (
     AppliedPatch,
+    Blob,
     FileDigest,
     Lock,
     LockedFile,
     LockedSource,
     is_blob,
 )
-from hf_pack.model.manifest import CONTENT_SNAPSHOT, Manifest, Patch, PathSource
+from hf_pack.model.manifest import CONTENT_SNAPSHOT, HubSource, Manifest, Patch
 from hf_pack.model.snapshots import content_id
-from hf_pack.ports import FileToAdd, Progress, Source, SourceFile, SourceListing, Sources, Store, Workspace
+from hf_pack.ports import AddedBlob, FileToAdd, Progress, Source, SourceFile, SourceListing, Sources, Store, Workspace
 from hf_pack.steps.inspect_source import Inspection, inspect
 from hf_pack.steps.packages import digest_of, replacement_contents
 from hf_pack.steps.workspace_files import lock_file, manifest_file
@@ -50,45 +51,41 @@ class Opened:
     inspection: Inspection
 
 
-def path_of(manifest: Manifest) -> PathSource:
-    """The manifest's source on disk. Raises UsageError for a repo id."""
-    if isinstance(manifest.source, PathSource):
-        return manifest.source
-    repo_id = manifest.source.repo_id
-    raise UsageError(
-        f"{manifest.name}: this version packages models that are on disk\n"
-        f"  {manifest_file(manifest.name)}: source: expected path, found repo_id {str(repo_id)!r}",
-        hint=f"hf download {repo_id}, then hf-pack add with the path of its cache directory",
-    )
-
-
 def open_source(manifest: Manifest, sources: Sources) -> Opened:
-    """Open and inspect the manifest's source. Raises SourceError, PolicyError with every trap it meets."""
-    asked = path_of(manifest)
-    wanted = None if asked.snapshot_id == CONTENT_SNAPSHOT else asked.snapshot_id
-    source = sources.open(asked.path, snapshot_id=wanted)
+    """Open and inspect the manifest's source. Raises SourceError, HubError, PolicyError with every trap it meets."""
+    source = sources.open(manifest.source)
     return Opened(source=source, inspection=inspect(source, manifest.selection))
 
 
 def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: Store, progress: Progress) -> Locked:
-    """Read every selected file once; weights enter the store while they are hashed.
+    """Read every selected file of a disk once; weights enter the store while they are hashed.
 
-    The store keeps them only for the session of the caller: root them with :func:`write_lock`.
+    Of a model on the Hub only small files are read: a large one is known by the sha256 that the Hub publishes. The
+    store keeps what was added only for the session of the caller: root it with :func:`write_lock`.
     """
     source, inspection = opened.source, opened.inspection
     patched = {patch.file for patch in manifest.patches}
     _check_patch_targets(manifest, inspection.files)
     large = [file for file in inspection.files if is_blob(file.path, file.size) and file.path not in patched]
-    added = store.add_blobs(
-        [FileToAdd(name=sanitize_name(_base_name(file)), real_path=file.real_path) for file in large],
-        progress,
-    )
+    on_disk = [(file, file.real_path) for file in large if file.real_path is not None]
+    added = store.add_blobs([FileToAdd(name=_blob_name(file), real_path=place) for file, place in on_disk], progress)
     digests = {
         file.path: FileDigest(size=blob.blob.size, sha256=blob.blob.sha256)
-        for file, blob in zip(large, added, strict=True)
+        for (file, _), blob in zip(on_disk, added, strict=True)
     }
-    contents = {file.path: source.read(file.path) for file in inspection.files if file.path not in digests}
+    digests |= {
+        file.path: FileDigest(size=file.size, sha256=file.sha256)
+        for file in large
+        if file.real_path is None and file.sha256 is not None
+    }
+    unread = [file for file in inspection.files if file.path not in digests]
+    source.prepare([(file.path, None) for file in unread])
+    contents = {file.path: source.read(file.path) for file in unread}
     digests |= {path: digest_of(data) for path, data in contents.items()}
+    for file in set(large) & set(unread):  # large for a package, small for the Hub: it has no sha256 of it
+        digest = digests[file.path]
+        blob = Blob(name=_blob_name(file), sha256=digest.sha256, size=digest.size)
+        added += _receive(blob, contents.pop(file.path), store)
     small_bytes = sum(map(len, contents.values()))
     _check_claims(inspection, digests)
 
@@ -99,7 +96,7 @@ def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: S
         contents[patch.file] = _apply(manifest, index, patch, before, replacements)
         applied.append(_applied(patch, before, contents[patch.file], replacements))
 
-    files = tuple(_locked_file(file.path, digests[file.path], contents) for file in inspection.files)
+    files = tuple(_locked_file(file, digests[file.path], contents) for file in inspection.files)
     lock = Lock(
         layout_version=LAYOUT_VERSION,
         source=_locked_source(manifest, source.listing, digests),
@@ -128,8 +125,17 @@ def write_lock(name: str, locked: Locked, workspace: Workspace, store: Store) ->
     store.add_root(workspace.root / lock_file(name), store.valid_paths(paths))
 
 
-def _base_name(file: SourceFile) -> str:
-    return file.path.rsplit("/", 1)[-1]
+def _blob_name(file: SourceFile) -> str:
+    return sanitize_name(file.path.rsplit("/", 1)[-1])
+
+
+def _receive(blob: Blob, contents: bytes, store: Store) -> tuple[AddedBlob, ...]:
+    with store.receive(blob) as reception:
+        if reception is None:
+            return ()
+        for part in reception.missing:
+            reception.write(part.offset, contents[part.offset : part.offset + part.size])
+        return (reception.finish(),)
 
 
 def _check_patch_targets(manifest: Manifest, files: Sequence[SourceFile]) -> None:
@@ -172,9 +178,15 @@ def _applied(patch: Patch, before: bytes, after: bytes, replacements: Mapping[st
     )
 
 
-def _locked_file(path: str, original: FileDigest, contents: Mapping[str, bytes]) -> LockedFile:
-    final = digest_of(contents[path]) if path in contents else original
-    return LockedFile(path=path, size=final.size, sha256=final.sha256, original=None if final == original else original)
+def _locked_file(file: SourceFile, original: FileDigest, contents: Mapping[str, bytes]) -> LockedFile:
+    final = digest_of(contents[file.path]) if file.path in contents else original
+    return LockedFile(
+        path=file.path,
+        size=final.size,
+        sha256=final.sha256,
+        original=None if final == original else original,
+        git_blob_id=file.git_blob_id if file.real_path is None else None,
+    )
 
 
 def _check_claims(inspection: Inspection, digests: Mapping[str, FileDigest]) -> None:
@@ -194,7 +206,16 @@ def _check_claims(inspection: Inspection, digests: Mapping[str, FileDigest]) -> 
 
 
 def _locked_source(manifest: Manifest, listing: SourceListing, digests: Mapping[str, FileDigest]) -> LockedSource:
-    asked = path_of(manifest)
+    asked = manifest.source
+    if isinstance(asked, HubSource):
+        assert listing.snapshot_id is not None
+        return LockedSource(
+            repo_id=asked.repo_id,
+            snapshot_id=listing.snapshot_id,
+            snapshot_kind=SnapshotKind.COMMIT,
+            asked_repo_id=asked.repo_id,
+            asked_revision=asked.revision,
+        )
     repo_id = asked.slug or listing.repo_id
     if repo_id is None:
         raise SourceError(

@@ -12,6 +12,7 @@ from hf_pack.model.json_value import JsonValue
 from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import (
     CONTENT_SNAPSHOT,
+    HubSource,
     Layout,
     Manifest,
     PathSource,
@@ -37,12 +38,20 @@ class Wishes:
     revision: str | None = None
 
 
-def source_of(path: str, listing: SourceListing, wishes: Wishes) -> PathSource:
-    """The manifest's source: pinned to the snapshot that the directory says it is, else to its content."""
-    slug = listing.repo_id or local_repo_id(listing.root.name)
-    if listing.snapshot_id is not None:
-        return PathSource(path=path, slug=slug, snapshot_id=wishes.revision or listing.snapshot_id)
-    return PathSource(path=path, slug=slug, snapshot_id=wishes.revision or CONTENT_SNAPSHOT)
+def source_of(asked: PathSource | HubSource, listing: SourceListing, wishes: Wishes) -> PathSource | HubSource:
+    """The manifest's source. A directory is pinned to the snapshot that it says it is, else to its content."""
+    if isinstance(asked, HubSource):
+        return asked
+    slug = listing.repo_id or local_repo_id(listing.place.rstrip("/").rpartition("/")[2])
+    snapshot_id = wishes.revision or listing.snapshot_id or CONTENT_SNAPSHOT
+    return PathSource(path=asked.path, slug=slug, snapshot_id=snapshot_id)
+
+
+def repo_id_of(source: PathSource | HubSource) -> RepoId:
+    """The repository that a proposed source names."""
+    repo_id = source.repo_id if isinstance(source, HubSource) else source.slug
+    assert repo_id is not None
+    return repo_id
 
 
 def local_repo_id(directory: str) -> RepoId:
@@ -59,10 +68,9 @@ def local_repo_id(directory: str) -> RepoId:
     return RepoId("local", plain or "model")
 
 
-def propose(source: PathSource, selection: Selection, model: ModelSummary, wishes: Wishes) -> Manifest:
+def propose(source: PathSource | HubSource, selection: Selection, model: ModelSummary, wishes: Wishes) -> Manifest:
     """A whole manifest for the model."""
-    assert source.slug is not None
-    pname = wishes.name or _allowed(sanitize_name(source.slug.name.lower()), check_pname, "-model")
+    pname = wishes.name or _allowed(sanitize_name(repo_id_of(source).name.lower()), check_pname, "-model")
     layout = wishes.layout or (Layout.DUAL if wishes.triton_model_name else proposed_layout(model))
     triton_model_name = wishes.triton_model_name
     if layout.has_triton and triton_model_name is None:

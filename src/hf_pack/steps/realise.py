@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hf_pack.errors import SourceError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.lock import Blob, LockedFile
+from hf_pack.model.manifest import HubSource
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.record import PackageRecord
 from hf_pack.ports import FileToAdd, Progress, Sources, Store, Workspace
-from hf_pack.steps.lock import path_of
 from hf_pack.steps.packages import Package
 from hf_pack.steps.workspace_files import kept_file, lock_file, record_file
 
@@ -74,7 +74,7 @@ def files_for(blobs: list[Blob], package: Package, workspace: Workspace, sources
         lines = "\n".join(f"  {file.path}: {file.size} bytes, sha256 {file.sha256.hex()}" for file in absent)
         raise SourceError(
             f"{package.name}: {len(absent)} of its files are neither in the store nor in the source\n{lines}",
-            hint=f"put the model back at {path_of(package.manifest).path}, or lock again: hf-pack lock {package.name}",
+            hint=f"put the model back, or lock again: hf-pack lock {package.name}",
         )
     return [FileToAdd(name=file.blob.name, real_path=places[file.path], expected=file.sha256) for file in needed]
 
@@ -82,9 +82,11 @@ def files_for(blobs: list[Blob], package: Package, workspace: Workspace, sources
 def _source_paths(files: list[LockedFile], package: Package, sources: Sources) -> dict[str, Path]:
     if not files:
         return {}
-    asked = path_of(package.manifest)
+    asked = package.manifest.source
+    if isinstance(asked, HubSource):
+        return {}
     try:
-        listing = sources.open(asked.path, snapshot_id=package.lock.source.wanted_snapshot).listing
+        listing = sources.open(replace(asked, snapshot_id=package.lock.source.wanted_snapshot)).listing
     except SourceError as error:
         names = "\n".join(f"  {file.path}: {file.size} bytes" for file in files)
         raise SourceError(
@@ -93,7 +95,7 @@ def _source_paths(files: list[LockedFile], package: Package, sources: Sources) -
             hint=error.hint or f"put the model back at {asked.path}",
         ) from None
     wanted = {file.path for file in files}
-    return {file.path: file.real_path for file in listing.files if file.path in wanted}
+    return {file.path: file.real_path for file in listing.files if file.path in wanted and file.real_path is not None}
 
 
 def second_contents(package: Package, store_path: StorePath, store: Store) -> list[str]:

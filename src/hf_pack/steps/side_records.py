@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,7 +14,6 @@ from hf_pack.weights.side_files import fingerprint_facts, parse_checksums, recog
 from hf_pack.weights.weights_error import HeaderError
 
 _AGAIN = "quantize or download the model again, or delete the side file if the change is meant"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +34,9 @@ class SideRecords:
 
 
 def read_side_records(source: Source) -> SideRecords:
-    """Read every side file of the source, and the names of a Hub cache's blobs, which are claims as well."""
+    """Read every side file of the source; what the Hub states of its files are claims as well."""
     files = {file.path: file for file in source.listing.files}
-    claimed = {path: claim for path, file in files.items() if (claim := _blob_claim(file))}
+    claimed = {path: claim for path, file in files.items() if (claim := _hub_claim(file))}
     facts: list[tuple[str, str]] = []
     problems: list[SourceProblem] = []
     for path in files:
@@ -81,12 +79,6 @@ def _checksums(
     return problems
 
 
-def _blob_claim(file: SourceFile) -> Claim | None:
-    # blobs/<etag> of a Hub cache: for LFS files the etag is the sha256 that the Hub publishes, but the client
-    # does not compare it with the bytes. Blobs of the shared store lie one level deeper, under their Xet hash.
-    blob = file.real_path
-    if blob.parent.name != "blobs" or not blob.parent.parent.name.startswith("models--"):
-        return None
-    if _SHA256.fullmatch(blob.name) is None:
-        return None
-    return Claim(sha256=Hash.from_hex(blob.name), stated_by="the Hub, as the cache names the blob")
+def _hub_claim(file: SourceFile) -> Claim | None:
+    # For LFS files the Hub publishes the sha256; its client notes it, and does not compare it with the bytes.
+    return None if file.sha256 is None else Claim(sha256=file.sha256, stated_by="the Hub")

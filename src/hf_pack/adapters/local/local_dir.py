@@ -26,13 +26,16 @@ def open_local_dir(directory: Path) -> Place:
     """The directory, with the commit that all its files agree on; several are noted and none is claimed."""
     place = directory / METADATA
     commits: dict[str, str] = {}  # to one file that has it
-    etags = set()
+    edited: set[str] = set()
+    etags: dict[str, str] = {}
     for metadata in sorted(place.rglob("*.metadata")):
         path = metadata.relative_to(place).as_posix().removesuffix(".metadata")
-        commit, etag, *_ = [*(text_of(metadata) or "").splitlines(), "", ""]
+        commit, etag, time, *_ = [*(text_of(metadata) or "").splitlines(), "", "", ""]
         if is_commit(commit) and (directory / path).is_file():
             commits.setdefault(commit, path)
-        etags.add(etag.strip('"'))
+        etags[path] = etag.strip('"')
+        if _is_newer(directory / path, time):
+            edited.add(path)
     mend = f"hf download <repo id> --local-dir {directory}"
     parts = ((part, _INCOMPLETE.fullmatch(part.name)) for part in sorted(place.rglob("*.incomplete")))
     problems = tuple(
@@ -42,7 +45,7 @@ def open_local_dir(directory: Path) -> Place:
             hint=f"{mend}  (or delete the part, if the model is complete)",
         )
         for part, match in parts
-        if match is None or match["etag"] not in etags
+        if match is None or match["etag"] not in etags.values()
     )
     agreed = next(iter(commits)) if len(commits) == 1 else None
     notes: tuple[str, ...] = ()
@@ -58,4 +61,13 @@ def open_local_dir(directory: Path) -> Place:
         snapshot_kind=kind_of_snapshot(directory, agreed) if agreed else None,
         notes=notes,
         problems=problems,
+        etags={path: etag for path, etag in etags.items() if path not in edited},
     )
+
+
+def _is_newer(file: Path, time: str) -> bool:
+    """Whether the file was written after its download, by the client's own rule (a second of grace)."""
+    try:
+        return file.stat().st_mtime > float(time) + 1
+    except (OSError, ValueError):
+        return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_pack.errors import SourceError
@@ -24,7 +25,8 @@ class Place:
     """Where the model's files lie and what the place says of itself (:class:`hf_pack.ports.SourceListing`).
 
     Links may lead anywhere within ``boundary``. ``mend`` is the command that completes an incomplete copy;
-    ``problems`` are what was seen already.
+    ``problems`` are what was seen already, ``etags`` what the Hub's client noted of files, by path: a sha256 or a git
+    blob id.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class Place:
     snapshot_kind: SnapshotKind | None = None
     notes: tuple[str, ...] = ()
     problems: tuple[SourceProblem, ...] = ()
+    etags: Mapping[str, str] = field(default_factory=dict)
 
 
 def kind_of_snapshot(directory: Path, snapshot_id: str) -> SnapshotKind:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,9 +16,13 @@ from hf_pack.adapters.local.local_dir import is_local_dir, open_local_dir
 from hf_pack.adapters.local.place import Place, unreadable
 from hf_pack.adapters.local.walk import Walked, walk
 from hf_pack.errors import SourceError
+from hf_pack.formats.hashes import Hash
 from hf_pack.model.hub_ids import FOLDER_PREFIX
 from hf_pack.model.source_problems import SourceProblem, source_error
 from hf_pack.ports import SourceFile, SourceListing
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA1 = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,16 @@ class LocalSource:
 
     @cached_property
     def _places(self) -> dict[str, Path]:
-        return {file.path: file.real_path for file in self.listing.files}
+        return {file.path: file.real_path for file in self.listing.files if file.real_path is not None}
+
+    def prepare(self, reads: Sequence[tuple[str, int | None]]) -> None:
+        """Nothing: reads of a disk need no announcement."""
 
     def read(self, path: str, *, size: int | None = None) -> bytes:
         """The first ``size`` bytes of a file, or all of them. Raises SourceError."""
         place = self._places.get(path)
         if place is None:
-            raise SourceError(f"{self.listing.root / path}: no such file in the source")
+            raise SourceError(f"{self.listing.place}/{path}: no such file in the source")
         try:
             with place.open("rb") as stream:
                 return stream.read(-1 if size is None else size)
@@ -61,15 +69,26 @@ def open_source(path: Path, *, snapshot_id: str | None = None) -> LocalSource:
 def _source(place: Place, files: Sequence[SourceFile]) -> LocalSource:
     return LocalSource(
         SourceListing(
-            root=place.directory,
+            place=str(place.directory),
             kind=place.kind,
             repo_id=place.repo_id,
             snapshot_id=place.snapshot_id,
             snapshot_kind=place.snapshot_kind,
-            files=tuple(files),
+            files=tuple(_with_etag(file, place) for file in files),
             notes=place.notes,
         )
     )
+
+
+def _with_etag(file: SourceFile, place: Place) -> SourceFile:
+    """The file with what the Hub's client noted of it: the etag is a claim, the client does not prove it."""
+    etag = place.etags.get(file.path, "")
+    link = place.directory / file.path
+    if place.kind in ("hf-cache", "snapshot") and link.is_symlink():
+        etag = link.readlink().name  # blobs/<etag>, which may be a link into the shared store
+    if _SHA256.fullmatch(etag):
+        return replace(file, sha256=Hash.from_hex(etag))
+    return replace(file, git_blob_id=etag) if _SHA1.fullmatch(etag) else file
 
 
 def _recognise(path: Path, snapshot_id: str | None) -> Place:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hf_pack.adapters.local.source import open_source
 from hf_pack.errors import SourceError
+from hf_pack.model.manifest import CONTENT_SNAPSHOT, PathSource
 from hf_pack.ports import Source
 
 
@@ -16,10 +17,11 @@ class LocalSources:
 
     workspace: Path
 
-    def open(self, path: str, *, snapshot_id: str | None) -> Source:
-        """The source at ``path`` (as written: ``~`` and relative to the workspace). Raises SourceError."""
+    def open(self, source: PathSource) -> Source:
+        """The source at its path. Raises SourceError."""
         try:
-            expanded = Path(path).expanduser()
+            expanded = Path(source.path).expanduser()
         except RuntimeError as error:
-            raise SourceError(f"{path}: {error}") from None
-        return open_source(self.workspace / expanded, snapshot_id=snapshot_id)
+            raise SourceError(f"{source.path}: {error}") from None
+        wanted = None if source.snapshot_id == CONTENT_SNAPSHOT else source.snapshot_id
+        return open_source(self.workspace / expanded, snapshot_id=wanted)

@@ -23,7 +23,7 @@ from hf_pack.adapters.local.source import LocalSource, open_source
 from hf_pack.adapters.local.sources import LocalSources
 from hf_pack.errors import SourceError
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
-from hf_pack.model.manifest import Selection
+from hf_pack.model.manifest import PathSource, Selection
 from hf_pack.model.selection import select
 
 FILES = tiny_model(shards=2)
@@ -101,7 +101,7 @@ def test_one_model_is_the_same_however_it_lies_there(way: str, tmp_path: Path) -
     assert [file.path for file in listing.files] == sorted(FILES)
     assert {file.path: source.read(file.path) for file in listing.files} == FILES
     assert all(file.size == len(FILES[file.path]) for file in listing.files)
-    assert all(file.real_path == file.real_path.resolve() for file in listing.files)
+    assert all(file.real_path is not None and file.real_path == file.real_path.resolve() for file in listing.files)
 
 
 def test_all_ways_select_the_same_files(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ class TestPath:
         monkeypatch.setenv("HOME", str(tmp_path))
         sources = LocalSources(tmp_path)
         for path in ("flat", "./flat", "~/flat", str(tmp_path / "flat")):
-            assert len(sources.open(path, snapshot_id=None).listing.files) == len(FILES)
+            assert len(sources.open(PathSource(path=path)).listing.files) == len(FILES)
 
 
 class TestCacheRoot:
