@@ -55,6 +55,7 @@ def run_with_output(
     command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> tuple[Cost, str]:
     """Like ``run``; also returns stdout, which must be small."""
+    passed_before = _passed()
     start = time.perf_counter()
     with (
         tempfile.TemporaryFile("w+") as talk,
