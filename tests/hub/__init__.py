@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from tests.hub.content import DeclaredFile, Source
+from tests.hub.content import DeclaredFile, DiskFile, Source
 from tests.hub.faults import Fault, FaultScript, Kind
 from tests.hub.log import Request, RequestLog
 from tests.hub.repo import GITATTRIBUTES, Commit, File, Gate, Repo
@@ -35,6 +35,7 @@ __all__ = [
     "GITATTRIBUTES",
     "Commit",
     "DeclaredFile",
+    "DiskFile",
     "Fault",
     "File",
     "Repo",

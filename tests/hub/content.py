@@ -10,7 +10,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +57,10 @@ class BytesContent(_Plain):
     data: bytes
 
     @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+    @property
     def size(self) -> int:
         return len(self.data)
 
@@ -72,11 +76,15 @@ class BytesContent(_Plain):
 
 
 @dataclass(frozen=True, slots=True)
-class PathContent(_Plain):
-    """A file on disk, read anew for every request."""
+class DiskFile(_Plain):
+    """A file on disk, read anew for every request. Its ``sha256`` (64 hex digits) is believed, so it is not hashed."""
 
     path: Path
-    size: int
+    sha256: str
+    size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", self.path.stat().st_size)
 
     def read(self, start: int, stop: int) -> bytes:
         with self.path.open("rb") as file:
@@ -120,24 +128,15 @@ class DeclaredFile(_Plain):
             count(len(piece))
 
 
-Source = bytes | Path | DeclaredFile
-"""What a test gives for a file: its bytes, where they lie on disk, or what to say about them."""
+Source = bytes | Path | DiskFile | DeclaredFile
+"""What a test gives for a file: its bytes, where they lie on disk (hashed once), or what to say about them."""
 
 
-def content_of(source: Source) -> BytesContent | PathContent | DeclaredFile:
+def content_of(source: Source) -> BytesContent | DiskFile | DeclaredFile:
     """The content that a test's source stands for."""
     if isinstance(source, bytes):
         return BytesContent(source)
     if isinstance(source, Path):
-        return PathContent(source, source.stat().st_size)
+        with source.open("rb") as file:
+            return DiskFile(source, hashlib.file_digest(file, "sha256").hexdigest())
     return source
-
-
-def sha256_of(content: BytesContent | PathContent | DeclaredFile) -> str:
-    """The content's sha256 in 64 hex digits: what a ``DeclaredFile`` declares, else the hash of the bytes."""
-    if isinstance(content, DeclaredFile):
-        return content.sha256
-    if isinstance(content, BytesContent):
-        return hashlib.sha256(content.data).hexdigest()
-    with content.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from tests.hub.content import Count
-from tests.hub.faults import Fault
+from tests.hub.faults import CUTS, Fault
 from tests.hub.messages import Answer
 
 _LINGER = struct.Struct("ii")
@@ -37,14 +37,14 @@ class Delivery:
         place = fault.place(answer.content, answer.file_size) if fault else 0
         stop = place if kind == "short" else answer.stop
         length = fault.length if fault and kind == "wrong-length" else stop - answer.start
-        if not body and kind in ("drop", "reset", "stall"):
+        if not body and kind in CUTS:
             return self._end(kind)
         self.connection.sendall(_head(answer, stop, length))
         if not body:
             return True
         if answer.chunked:
             self.connection.sendall(f"{length:x}\r\n".encode())
-        if kind in ("drop", "reset", "stall"):
+        if kind in CUTS:
             self._copy(answer, answer.start, place)
             return self._end(kind)
         if kind == "corrupt":

@@ -11,7 +11,8 @@ Stages and their targets:
 - ``api``: ``/api/…`` and the CAS's ``/v1/…``. Target: the URL's path.
 
 Offsets (``at``) are offsets in the whole file, not in one answer; negative ones count from its end (-1: its last
-byte). A fault with an offset waits for an answer that holds that byte.
+byte). A fault with an offset waits for an answer that holds that byte; ``stall``, ``drop`` and ``reset`` at 0 also for
+one without a body: a HEAD then gets no answer at all.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ Kind = Literal[
 ]
 Stage = Literal["body", "resolve", "api"]
 
-_AT = ("stall", "drop", "reset", "short", "corrupt")
+CUTS = ("stall", "drop", "reset")
+_AT = (*CUTS, "short", "corrupt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Fault:
         """Whether the answer that carries the bytes ``start`` to ``stop`` of ``content`` is one to spoil."""
         if self.kind not in _AT:
             return True
-        return start <= self.place(content, file_size) < stop
+        place = self.place(content, file_size)
+        return start <= place < stop or (start == stop == place and self.kind in CUTS)
 
     def place(self, content: Content, file_size: int) -> int:
         """``at`` as an offset in ``content``, which may be a part of the file or hold it in frames."""

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_AUTHOR = "hub <hub@example.org>"
+AUTHOR = "hub <hub@example.org>"
 
 
 def blob_id(content: bytes) -> str:
@@ -47,7 +47,7 @@ def tree_id(entries: Iterable[TreeEntry]) -> str:
 def commit_id(*, tree: str, parents: tuple[str, ...], seconds: int, message: str) -> str:
     """The id of a commit by one fixed author at ``seconds`` since 1970, UTC."""
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-    lines += [f"author {_AUTHOR} {seconds} +0000", f"committer {_AUTHOR} {seconds} +0000", "", message, ""]
+    lines += [f"author {AUTHOR} {seconds} +0000", f"committer {AUTHOR} {seconds} +0000", "", message, ""]
     return object_id("commit", "\n".join(lines).encode())
 
 

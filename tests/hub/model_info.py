@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections import Counter
@@ -10,6 +11,7 @@ from tests.hub.listing import date_of, security_of
 from tests.hub.repo import Commit, File, Repo
 
 _CONFIG = ("architectures", "model_type", "quantization_config", "auto_map")
+_HEADER_LIMIT = 25 << 20
 
 
 def info_of(repo: Repo, commit: Commit, *, blobs: bool, security: bool) -> dict[str, object]:
@@ -46,6 +48,22 @@ def info_of(repo: Repo, commit: Commit, *, blobs: bool, security: bool) -> dict[
     return document
 
 
+@functools.lru_cache(maxsize=1024)
+def _header_parameters(file: File) -> tuple[tuple[str, int], ...] | None:
+    length = int.from_bytes(file.content.read(0, 8), "little")
+    if length > min(file.size, _HEADER_LIMIT):
+        return None
+    parameters: Counter[str] = Counter()
+    try:
+        header = json.loads(file.content.read(8, 8 + length))
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                parameters[tensor["dtype"]] += math.prod(tensor["shape"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return tuple(parameters.items())
+
+
 def _sibling(file: File, blobs: bool) -> dict[str, object]:
     line: dict[str, object] = {"rfilename": file.path}
     if blobs:
@@ -74,14 +92,8 @@ def _safetensors(commit: Commit) -> dict[str, object]:
     for path, file in commit.files.items():
         if not path.endswith(".safetensors"):
             continue
-        length = int.from_bytes(file.content.read(0, 8), "little")
-        if length > min(file.size, 25 << 20):
+        counted = _header_parameters(file)
+        if counted is None:
             return {}
-        try:
-            header = json.loads(file.content.read(8, 8 + length))
-            for name, tensor in header.items():
-                if name != "__metadata__":
-                    parameters[tensor["dtype"]] += math.prod(tensor["shape"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return {}
+        parameters.update(dict(counted))
     return {"parameters": dict(parameters), "total": parameters.total()} if parameters else {}

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from tests.hub import git_ids
-from tests.hub.content import BytesContent, DeclaredFile, PathContent, Source, content_of, sha256_of
+from tests.hub.content import BytesContent, DeclaredFile, DiskFile, Source, content_of
 
 Gate = Literal[False, "auto", "manual"]
 
@@ -34,7 +34,7 @@ class File:
     """One version of one file. ``oid`` is git's id (of the pointer text when the file is an LFS one)."""
 
     path: str
-    content: BytesContent | PathContent | DeclaredFile
+    content: BytesContent | DiskFile | DeclaredFile
     sha256: str
     oid: str
     pointer_size: int | None
@@ -71,7 +71,7 @@ def file_of(path: str, source: Source) -> File:
     """A file as the Hub would take it in: LFS by its name or size. Reads a file on disk once, to hash it."""
     content = content_of(source)
     base = path.rpartition("/")[2]
-    sha256 = sha256_of(content)
+    sha256 = content.sha256
     if content.size > LFS_SIZE or any(fnmatch.fnmatchcase(base, pattern) for pattern in LFS_PATTERNS):
         pointer = git_ids.lfs_pointer(sha256, content.size)
         return File(path=path, content=content, sha256=sha256, oid=git_ids.blob_id(pointer), pointer_size=len(pointer))
