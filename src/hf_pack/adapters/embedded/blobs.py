@@ -47,7 +47,7 @@ class BlobAdder:
         coming: set[Hash] = set()
         for file in distinct:
             sha256 = self._known_sha256(file)
-            if sha256 is not None and (added := self._without_reading(file.name, sha256)):
+            if sha256 is not None and (added := self.without_reading(file.name, sha256)):
                 done[file] = added
             elif sha256 is not None and sha256 in coming:
                 waiting.append(file)
@@ -63,7 +63,7 @@ class BlobAdder:
                 done.update(self._copy(group, progress))
             for file in waiting:
                 sha256 = self._known_sha256(file)
-                added = self._without_reading(file.name, sha256) if sha256 else None
+                added = self.without_reading(file.name, sha256) if sha256 else None
                 done.update({file: added} if added else self._copy([file], progress))
         except OSError as error:
             if error.errno in OUT_OF_SPACE:
@@ -79,12 +79,12 @@ class BlobAdder:
         copied = copy_and_hash([CopyJob(source=file.real_path, target=target)], progress=progress.advance)[0]
         if copied.sha256 != blob.sha256:
             raise _mismatch(file, blob.sha256, copied.sha256)
-        return Staged(path=target, info=_info(blob, copied.nar_hash))
+        return Staged(path=target, info=blob_info(blob, copied.nar_hash))
 
     def _known_sha256(self, file: FileToAdd) -> Hash | None:
         return file.expected or self.identities.find(file.real_path)
 
-    def _without_reading(self, name: str, sha256: Hash) -> AddedBlob | None:
+    def without_reading(self, name: str, sha256: Hash) -> AddedBlob | None:
         """The blob from what is in the store already, None when these bytes are not."""
         store_path = Blob(name=name, sha256=sha256, size=0).store_path
         infos = self.database.with_content_address(flat_content_address(sha256))
@@ -105,7 +105,7 @@ class BlobAdder:
                 source = self.layout.real_path(other.store_path)
                 if objects.link(source, target := folder / "blob"):
                     blob = Blob(name=name, sha256=sha256, size=target.lstat().st_size)
-                    staged = Staged(path=target, info=_info(blob, other.nar_hash))
+                    staged = Staged(path=target, info=blob_info(blob, other.nar_hash))
                     objects.sync(folder)
                     place([staged], self.layout, self.database)
                     return AddedBlob(blob=blob, bytes_read=0, bytes_written=0)
@@ -122,7 +122,7 @@ class BlobAdder:
             for file, job, copied in zip(files, jobs, results, strict=True):
                 if file.expected in (None, copied.sha256):
                     blob = Blob(name=file.name, sha256=copied.sha256, size=copied.size)
-                    staged = Staged(path=job.target, info=_info(blob, copied.nar_hash))
+                    staged = Staged(path=job.target, info=blob_info(blob, copied.nar_hash))
                     good.append((file, blob, copied, staged))
             self.temp_roots.add(blob.store_path for _, blob, _, _ in good)
             new = place([staged for _, _, _, staged in good], self.layout, self.database)
@@ -166,7 +166,8 @@ def _groups(files: Sequence[FileToAdd]) -> Iterator[Sequence[FileToAdd]]:
         yield files[start : start + size]
 
 
-def _info(blob: Blob, nar_hash: Hash) -> PathInfo:
+def blob_info(blob: Blob, nar_hash: Hash) -> PathInfo:
+    """What a blob is registered as."""
     return PathInfo(
         store_path=blob.store_path,
         nar_hash=nar_hash,

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from hf_pack.adapters.embedded import roots, staging
+from hf_pack.adapters.embedded import reception, roots, staging
 from hf_pack.adapters.embedded.database import Database, Graph
 from hf_pack.adapters.embedded.gc_socket import serving
 from hf_pack.adapters.embedded.layout import LINKS, StoreLayout, names_in
@@ -50,7 +50,7 @@ def collect(layout: StoreLayout, database: Database) -> Collection:
                             deleted.append(name)
             freed += _remove_unused_links(layout)
             _forget_trees(layout)
-    freed += staging.remove_dead(layout.staging)
+    freed += staging.remove_dead(layout.staging) + reception.remove_abandoned(layout.receiving)
     kept = len(graph.needs) - len(graph.needs.keys() & set(deleted))
     return Collection(deleted=_store_paths(deleted), kept=kept, freed=freed)
 
@@ -63,7 +63,8 @@ def preview(layout: StoreLayout, database: Database) -> Collection:
     protection.begin(graph, names, digests)
     dead = _dead(layout, graph, protection)
     objects = [layout.store_dir / name for name in dead]
-    freed = _disk_bytes([*objects, *staging.dead_folders(layout.staging)], layout.links_dir)
+    leftovers = [*staging.dead_folders(layout.staging), *reception.abandoned_folders(layout.receiving)]
+    freed = _disk_bytes([*objects, *leftovers], layout.links_dir)
     kept = len(graph.needs) - sum(name in graph.needs for name in dead)
     return Collection(deleted=_store_paths(dead), kept=kept, freed=freed)
 

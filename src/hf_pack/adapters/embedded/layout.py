@@ -96,13 +96,18 @@ class StoreLayout:
 
     @property
     def own_dir(self) -> Path:
-        """What only this tool reads: staging, identities, known trees."""
+        """What only this tool reads: staging, receptions, identities, known trees."""
         return self.root / "nix" / "var" / "hf-pack"
 
     @property
     def staging(self) -> Path:
         """Objects in the making; the same file system as the store, so that a rename moves them in."""
         return self.own_dir / "staging"
+
+    @property
+    def receiving(self) -> Path:
+        """For each blob that comes from elsewhere a directory named by its sha256 (hex): what is here of it."""
+        return self.own_dir / "receiving"
 
     @property
     def known_trees(self) -> Path:

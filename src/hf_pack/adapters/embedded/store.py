@@ -7,7 +7,7 @@ the temporary roots and the collector's socket are Nix's own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from hf_pack.adapters.embedded import garbage, reading, roots, temp_roots
@@ -17,6 +17,7 @@ from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.identities import Identities
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import replace
+from hf_pack.adapters.embedded.reception import receiving
 from hf_pack.adapters.embedded.refusals import refusing
 from hf_pack.adapters.embedded.staging import staging_folder
 from hf_pack.adapters.embedded.trees import TreeAdder
@@ -26,7 +27,7 @@ from hf_pack.model.findings import Collection, Problem, Root
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan
-from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, PackageFiles, Progress
+from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, PackageFiles, Progress, Reception
 
 
 class EmbeddedStore:
@@ -106,6 +107,14 @@ class EmbeddedStore:
         """See :class:`hf_pack.ports.Store`."""
         with self._writing("add files to the store"):
             return self._blobs.add(files, progress)
+
+    @contextmanager
+    def receive(self, blob: Blob) -> Iterator[Reception | None]:
+        """See :class:`hf_pack.ports.Store`. What is here of a blob stays for a week when it is not finished."""
+        with self.session(), ExitStack() as open_reception:
+            with self._writing("receive a file"):  # not around what the caller does with the reception
+                reception = open_reception.enter_context(receiving(blob, self._blobs))
+            yield reception
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
         """See :class:`hf_pack.ports.Store`."""

@@ -1,0 +1,63 @@
+"""Writing a file to disk while it is still made, so that little is left for the ``fsync`` at its end."""
+
+from __future__ import annotations
+
+import os
+from threading import Condition, Thread
+
+from hf_pack.adapters.embedded.fan_out import MIB
+
+_BATCH = 32 * MIB
+
+
+class WriteBack:
+    """Syncs the file behind a descriptor, which stays open until :meth:`stop`, after every few MiB."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._dirty = 0
+        self._stopped = False
+        self._error: OSError | None = None
+        self._changed = Condition()
+        self._thread: Thread | None = None
+
+    def wrote(self, size: int) -> None:
+        """``size`` more bytes were written. Never waits. Raises the OSError of an earlier sync."""
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            self._dirty += size
+            if self._dirty >= _BATCH:
+                if self._thread is None:
+                    self._thread = Thread(target=self._run, name="hf-pack write-back", daemon=True)
+                    self._thread.start()
+                self._changed.notify()
+
+    def stop(self) -> None:
+        """End the thread; a sync that runs is waited for."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def finish(self) -> None:
+        """Wait until all is on disk. Raises OSError, also that of an earlier sync (the system tells it once)."""
+        self.stop()
+        if self._error is not None:
+            raise self._error
+        os.fsync(self._fd)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopped or self._dirty >= _BATCH)
+                if self._stopped:
+                    return
+                self._dirty = 0
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                with self._changed:
+                    self._error = error
+                return
