@@ -22,7 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "durable": set(),
     "adapters": {"ports", "model", "formats", "durable"},
     "steps": {"ports", "layouts", "runtimes", "weights", "model", "formats"},
-    "wiring": {"adapters", "ports", "model"},
+    "wiring": {"adapters", "steps", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
     "cli": {"api", "wiring", "adapters", "steps", "ports", "layouts", "runtimes", "weights", "model", "formats"},
     "__init__": {"api"},

@@ -133,7 +133,7 @@ def build(name: str, *, workspace: Path | str = ".", store: str | None = None, p
 
     place = wiring.open_workspace(Path(workspace))
     package = packages.load(place, workspace_files.find_name(place, name))
-    return realise.build(package, place, wiring.open_sources(place), wiring.open_store(store), progress)
+    return realise.build(package, place, wiring.open_places(place), wiring.open_store(store), progress)
 
 
 def verify(
@@ -157,7 +157,7 @@ def verify(
         return verified
     if place is None:
         raise UsageError("repair needs the workspace of the package", hint="run it where hf-pack.toml is")
-    return verifying.repair(verified, found, place, wiring.open_sources(place), chosen, workers, progress)
+    return verifying.repair(verified, found, place, wiring.open_places(place), chosen, workers, progress)
 
 
 def diff(before: str, after: str, *, workspace: Path | str = ".", store: str | None = None) -> Difference:

@@ -36,8 +36,14 @@ class Progress(Protocol):
     def finish(self) -> None:
         """The stretch of work ended."""
 
+    def child(self, name: str, size: int) -> Progress:
+        """Progress of one file of ``size`` bytes within this one; what it advances, this one advances too."""
+
     def note(self, line: str) -> None:
-        """One line for the person at the terminal."""
+        """One line for the person, also in a pipe."""
+
+    def detail(self, line: str) -> None:
+        """One line for somebody who watches; dropped in a pipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +171,17 @@ class Reception(Protocol):
 
         Raises IntegrityError when the bytes are wrong; they are forgotten then, nothing became visible.
         """
+
+
+class BlobFinder(Protocol):
+    """A place on this machine that may have a blob's bytes as a file: the Hub's cache, another store."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    def find(self, wanted: WantedBlob) -> Path | None:
+        """A file of the right size that should hold the bytes; whoever reads it proves them."""
 
 
 class BlobSource(Protocol):

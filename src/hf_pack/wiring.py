@@ -6,11 +6,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import UsageError
 from hf_pack.model.manifest import HubSource, PathSource
 from hf_pack.ports import Source, Sources, Store, Workspace
+
+if TYPE_CHECKING:
+    from hf_pack.steps.fetch import Places
 
 STORE_VARIABLE = "HF_PACK_STORE"
 
@@ -54,6 +58,13 @@ class AnySources:
 def open_sources(workspace: Workspace) -> Sources:
     """The places where a manifest's model may lie."""
     return AnySources(workspace.root)
+
+
+def open_places(workspace: Workspace) -> Places:
+    """Where a build may find bytes, best first."""
+    from hf_pack.steps.fetch import Places
+
+    return Places(disk=open_sources(workspace))
 
 
 def open_store(url: str | None = None, environ: Mapping[str, str] | None = None) -> Store:

@@ -17,7 +17,14 @@ class Quiet:
     def finish(self) -> None:
         """Ignored."""
 
+    def child(self, name: str, size: int) -> Quiet:  # noqa: ARG002 - the port names them
+        """As quiet."""
+        return self
+
     def note(self, line: str) -> None:
+        """Ignored."""
+
+    def detail(self, line: str) -> None:
         """Ignored."""
 
 

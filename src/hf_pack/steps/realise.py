@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hf_pack.errors import SourceError
 from hf_pack.formats.store_path import StorePath
+from hf_pack.model.hub_ids import SnapshotKind
 from hf_pack.model.lock import Blob, LockedFile
 from hf_pack.model.manifest import HubSource
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.record import PackageRecord
-from hf_pack.ports import FileToAdd, Progress, Sources, Store, Workspace
+from hf_pack.ports import AddedBlob, FileToAdd, Progress, Sources, Store, WantedBlob, Workspace
+from hf_pack.steps.fetch import Places, fetch
 from hf_pack.steps.packages import Package
 from hf_pack.steps.workspace_files import kept_file, lock_file, record_file
 
@@ -28,22 +31,18 @@ class Built:
     seconds: float
 
 
-def build(package: Package, workspace: Workspace, sources: Sources, store: Store, progress: Progress) -> Built:
+def build(package: Package, workspace: Workspace, places: Places, store: Store, progress: Progress) -> Built:
     """Bring missing blobs into the store, make the tree, root it by ``result-<name>``, write the record.
 
-    What is in the store already is neither read nor written. Raises SourceError when a blob is nowhere to be had,
-    IntegrityError when the source holds other bytes now, StoreError.
+    What is in the store already is neither read nor written. Raises SourceError or HubError when a blob is nowhere to
+    be had, IntegrityError when what was found has other bytes, StoreError.
     """
     started = time.monotonic()
     plan = package.plan
-    read = written = 0
     with store.session():
         valid = store.keep([blob.store_path for blob in plan.blobs])
         missing = [blob for blob in plan.blobs if blob.store_path not in valid]
-        if missing:
-            added = store.add_blobs(files_for(missing, package, workspace, sources), progress)
-            read = sum(blob.bytes_read for blob in added)
-            written = sum(blob.bytes_written for blob in added)
+        added = bring(missing, package, workspace, places, store, progress) if missing else ()
         tree = store.add_tree(plan, progress)
         for line in second_contents(package, tree.info.store_path, store):
             progress.note(f"warning: {line}")
@@ -54,48 +53,81 @@ def build(package: Package, workspace: Workspace, sources: Sources, store: Store
     return Built(
         name=package.name,
         info=tree.info,
-        bytes_read=read + tree.bytes_read,
-        bytes_written=written + tree.bytes_written,
+        bytes_read=sum(blob.bytes_read for blob in added) + tree.bytes_read,
+        bytes_written=sum(blob.bytes_written for blob in added) + tree.bytes_written,
         seconds=time.monotonic() - started,
     )
 
 
-def files_for(blobs: list[Blob], package: Package, workspace: Workspace, sources: Sources) -> list[FileToAdd]:
-    """Where the bytes of these blobs can be had: beside the lock, else in the manifest's source.
+def bring(
+    missing: Sequence[Blob],
+    package: Package,
+    workspace: Workspace,
+    places: Places,
+    store: Store,
+    progress: Progress,
+) -> tuple[AddedBlob, ...]:
+    """Make these blobs valid: from beside the lock, from the source on disk, else by :func:`hf_pack.steps.fetch.fetch`.
 
     Raises SourceError that names every file which is nowhere.
     """
     locked = {file.blob: file for file in package.lock.files if file.is_blob}
-    needed = [locked[blob] for blob in blobs]
-    kept = {file.path: workspace.root / kept_file(package.name, file.path) for file in needed if file.kept_beside_lock}
-    places = kept | _source_paths([file for file in needed if file.path not in kept], package, sources)
-    absent = [file for file in needed if file.path not in places]
-    if absent:
-        lines = "\n".join(f"  {file.path}: {file.size} bytes, sha256 {file.sha256.hex()}" for file in absent)
-        raise SourceError(
-            f"{package.name}: {len(absent)} of its files are neither in the store nor in the source\n{lines}",
-            hint=f"put the model back, or lock again: hf-pack lock {package.name}",
-        )
-    return [FileToAdd(name=file.blob.name, real_path=places[file.path], expected=file.sha256) for file in needed]
+    needed = [locked[blob] for blob in missing]
+    on_disk = places_on_disk(needed, package, workspace, places.disk)
+    found = [file_to_add(file, on_disk[file.path]) for file in needed if file.path in on_disk]
+    added = store.add_blobs(found, progress)
+    absent = [file for file in needed if file.path not in on_disk]
+    if not absent:
+        return added
+    wanted = wanted_blobs(absent, package)
+    if not wanted or not (places.sources or places.finders):
+        raise _nowhere(absent, package)
+    return added + fetch(wanted, places, store, progress)
 
 
-def _source_paths(files: list[LockedFile], package: Package, sources: Sources) -> dict[str, Path]:
-    if not files:
-        return {}
-    asked = package.manifest.source
-    if isinstance(asked, HubSource):
-        return {}
+def file_to_add(file: LockedFile, place: Path) -> FileToAdd:
+    """A locked file found on disk; the store takes it only with the locked bytes."""
+    return FileToAdd(name=file.blob.name, real_path=place, expected=file.sha256)
+
+
+def places_on_disk(
+    files: Sequence[LockedFile], package: Package, workspace: Workspace, disk: Sources
+) -> dict[str, Path]:
+    """Where the bytes of these files lie on this machine, by path: beside the lock, or in the manifest's source."""
+    kept = {file.path: workspace.root / kept_file(package.name, file.path) for file in files if file.kept_beside_lock}
+    source = package.manifest.source
+    if len(kept) == len(files) or isinstance(source, HubSource):
+        return kept
     try:
-        listing = sources.open(replace(asked, snapshot_id=package.lock.source.wanted_snapshot)).listing
-    except SourceError as error:
-        names = "\n".join(f"  {file.path}: {file.size} bytes" for file in files)
-        raise SourceError(
-            f"{package.name}: {len(files)} of its files are not in the store, and the source is of no help\n"
-            f"{names}\n  {error.message}",
-            hint=error.hint or f"put the model back at {asked.path}",
-        ) from None
-    wanted = {file.path for file in files}
-    return {file.path: file.real_path for file in listing.files if file.path in wanted and file.real_path is not None}
+        listing = disk.open(replace(source, snapshot_id=package.lock.source.wanted_snapshot)).listing
+    except SourceError:
+        return kept  # the source is gone or damaged; the sha256 of the lock finds the bytes elsewhere
+    offered = {file.path: file.real_path for file in listing.files if file.real_path is not None}
+    return {file.path: offered[file.path] for file in files if file.path in offered} | kept
+
+
+def wanted_blobs(files: Sequence[LockedFile], package: Package) -> list[WantedBlob]:
+    """What to ask the Hub for; empty when the snapshot is no commit of the Hub's."""
+    source = package.lock.source
+    if source.snapshot_kind is not SnapshotKind.COMMIT:
+        return []
+    return [
+        WantedBlob(blob=file.blob, repo_id=source.repo_id, commit_hash=source.snapshot_id, path=file.path)
+        for file in files
+    ]
+
+
+def _nowhere(files: Sequence[LockedFile], package: Package) -> SourceError:
+    lines = "\n".join(f"  {file.path}: {file.size} bytes, sha256 {file.sha256.hex()}" for file in files)
+    source = package.manifest.source
+    hint = (
+        f"hf-pack build {package.name} without --offline"
+        if isinstance(source, HubSource)
+        else f"put the model back at {source.path}, or lock again: hf-pack lock {package.name}"
+    )
+    return SourceError(
+        f"{package.name}: {len(files)} of its files are neither in the store nor in the source\n{lines}", hint=hint
+    )
 
 
 def second_contents(package: Package, store_path: StorePath, store: Store) -> list[str]:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hf_pack.errors import Error
+from hf_pack.errors import Error, SourceError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Problem
+from hf_pack.model.lock import Blob
 from hf_pack.model.manifest import Storage
-from hf_pack.ports import Progress, Sources, Store, Workspace
+from hf_pack.ports import FileToAdd, Progress, Store, Workspace
+from hf_pack.steps.fetch import Places
 from hf_pack.steps.packages import Package
-from hf_pack.steps.realise import files_for
+from hf_pack.steps.realise import bring, file_to_add, places_on_disk
 from hf_pack.steps.targets import Target
 
 
@@ -42,7 +44,7 @@ def repair(
     verified: Verified,
     targets: Sequence[Target],
     workspace: Workspace,
-    sources: Sources,
+    places: Places,
     store: Store,
     workers: int,
     progress: Progress,
@@ -52,7 +54,7 @@ def repair(
     with store.session():
         for target in targets:
             if target.package is not None:
-                _repair_package(target.store_path, target.package, damaged, workspace, sources, store, progress)
+                _repair_package(target.store_path, target.package, damaged, workspace, places, store, progress)
     again = verify(targets, store, workers, progress)
     still = {problem.store_path for problem in again.bad}
     return Verified(
@@ -67,7 +69,7 @@ def _repair_package(
     package: Package,
     damaged: set[StorePath],
     workspace: Workspace,
-    sources: Sources,
+    places: Places,
     store: Store,
     progress: Progress,
 ) -> None:
@@ -75,7 +77,7 @@ def _repair_package(
     for blob in plan.blobs:
         if blob.store_path in damaged:
             try:
-                store.replace_blob(files_for([blob], package, workspace, sources)[0], blob, progress)
+                store.replace_blob(_sound_file(blob, package, workspace, places), blob, progress)
             except Error as error:
                 sound = False
                 progress.note(f"{blob.name} is not repaired: {error.message}")
@@ -84,10 +86,19 @@ def _repair_package(
         try:
             here = store.keep(blob.store_path for blob in plan.blobs)
             missing = [blob for blob in plan.blobs if blob.store_path not in here]
-            store.add_blobs(files_for(missing, package, workspace, sources), progress)
+            bring(missing, package, workspace, places, store, progress)
             store.replace_tree(plan, progress)
         except Error as error:
             progress.note(f"{store_path.name} is not repaired: {error.message}")
+
+
+def _sound_file(blob: Blob, package: Package, workspace: Workspace, places: Places) -> FileToAdd:
+    """A file on this machine that should hold the blob's bytes. Raises SourceError."""
+    file = next(file for file in package.lock.files if file.is_blob and file.blob == blob)
+    on_disk = places_on_disk([file], package, workspace, places.disk)
+    if file.path not in on_disk:
+        raise SourceError(f"{file.path} is neither beside the lock nor in the source")
+    return file_to_add(file, on_disk[file.path])
 
 
 def _closure(targets: Sequence[Target], store: Store) -> tuple[list[StorePath], list[Problem]]:

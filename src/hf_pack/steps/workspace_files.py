@@ -64,4 +64,5 @@ def read_record(workspace: Workspace, name: str) -> PackageRecord | None:
     try:
         return record.parse(contents)
     except record.RecordError as error:
-        raise LockError(f"{record_file(name)}: {error}", hint=f"hf-pack build {name}") from None
+        hint = f"rm {record_file(name)}; hf-pack build {name} writes it again"
+        raise LockError(f"{record_file(name)}: {error}", hint=hint) from None

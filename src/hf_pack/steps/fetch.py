@@ -1,0 +1,138 @@
+"""Fetch: bring the blobs that a store lacks from the places that may have them, in order, each proved by its sha256."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from hf_pack.errors import Error, HubError, IntegrityError
+from hf_pack.ports import AddedBlob, BlobFinder, BlobSource, FileToAdd, Progress, Sources, Store, WantedBlob
+
+#: Files on their way at once; each may use several connections.
+AT_ONCE = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where bytes may be had, best first: the manifest's directory, files on this machine, the network.
+
+    None of them needs trust: the lock's sha256 proves what they give.
+    """
+
+    disk: Sources
+    finders: tuple[BlobFinder, ...] = ()
+    sources: tuple[BlobSource, ...] = ()
+
+
+def fetch(wanted: Sequence[WantedBlob], places: Places, store: Store, progress: Progress) -> tuple[AddedBlob, ...]:
+    """Every wanted blob, valid in the store at return.
+
+    What is on this machine is copied, the rest received side by side. Raises HubError that names each file which could
+    not be had and why, IntegrityError when the only reason is wrong bytes, StoreError. What arrived before stays.
+    """
+    added, rest = _from_this_machine(wanted, places.finders, store, progress)
+    if rest:
+        progress.start("fetch", sum(one.blob.size for one in rest))
+        try:
+            added += _received(rest, places.sources, store, progress)
+        finally:
+            progress.finish()
+    return tuple(added)
+
+
+def _from_this_machine(
+    wanted: Sequence[WantedBlob], finders: Sequence[BlobFinder], store: Store, progress: Progress
+) -> tuple[list[AddedBlob], list[WantedBlob]]:
+    added: list[AddedBlob] = []
+    rest = []
+    for one in wanted:
+        for finder in finders:
+            path = finder.find(one)
+            if path is None:
+                continue
+            try:
+                file = FileToAdd(name=one.blob.name, real_path=path, expected=one.blob.sha256)
+                added += store.add_blobs([file], progress)
+                break
+            except IntegrityError:
+                progress.note(f"note: {finder.name} has other bytes under the name of {one.path}; left alone")
+        else:
+            rest.append(one)
+    return added, rest
+
+
+def _received(
+    wanted: Sequence[WantedBlob], sources: Sequence[BlobSource], store: Store, progress: Progress
+) -> list[AddedBlob]:
+    largest_first = sorted(wanted, key=lambda one: -one.blob.size)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        futures = [pool.submit(_receive, one, sources, store, progress) for one in largest_first]
+        try:
+            # A full disk or an interrupt ends all; a file that cannot be had lets the others arrive.
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        for future in done:
+            if future.exception() is not None:
+                pool.shutdown(wait=False, cancel_futures=True)
+                future.result()
+    outcomes = [future.result() for future in futures]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, _Failure)]
+    if failures:
+        raise _error(failures, len(wanted))
+    return [outcome for outcome in outcomes if isinstance(outcome, AddedBlob)]
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A file that no place delivered."""
+
+    wanted: WantedBlob
+    refusals: tuple[tuple[str, Error | None], ...]  #: place, and its error; None: it does not have the file
+
+
+def _receive(
+    wanted: WantedBlob, sources: Sequence[BlobSource], store: Store, progress: Progress
+) -> AddedBlob | _Failure | None:
+    with store.receive(wanted.blob) as reception:
+        if reception is None:
+            return None
+        refusals: list[tuple[str, Error | None]] = []
+        for source in _twice_after_wrong_bytes(sources, refusals):
+            child = progress.child(wanted.path, wanted.blob.size)
+            try:
+                if source.fetch(wanted, reception, child):
+                    added = reception.finish()
+                    progress.detail(f"verified {wanted.path}")
+                    return added
+                refusals.append((source.name, None))
+            except (HubError, IntegrityError) as error:
+                refusals.append((source.name, error))
+            finally:
+                child.finish()
+        return _Failure(wanted, tuple(refusals))
+
+
+def _twice_after_wrong_bytes(
+    sources: Sequence[BlobSource], refusals: Sequence[tuple[str, Error | None]]
+) -> Iterator[BlobSource]:
+    """Each place once; and once more each when bytes turned out to be wrong, which were then forgotten."""
+    yield from sources
+    if any(isinstance(error, IntegrityError) for _, error in refusals):
+        yield from sources
+
+
+def _error(failures: Sequence[_Failure], total: int) -> Error:
+    lines = []
+    for failure in failures:
+        lines.append(f"  {failure.wanted.path}: {failure.wanted.blob.size} bytes")
+        for place, error in failure.refusals:
+            reason = "does not have it" if error is None else error.message.replace("\n", "\n      ")
+            lines.append(f"    {place}: {reason}")
+    errors = [error for failure in failures for _, error in failure.refusals if error is not None]
+    wrong = bool(errors) and all(isinstance(error, IntegrityError) for error in errors)
+    kind = IntegrityError if wrong else HubError
+    hint = next((error.hint for error in errors if error.hint), "run the same command again; what arrived is kept")
+    return kind(f"{len(failures)} of {total} files could not be fetched\n" + "\n".join(lines), hint=hint)
