@@ -44,7 +44,13 @@ class Quiet:
     def finish(self) -> None:
         pass
 
+    def child(self, name: str, size: int) -> Quiet:
+        return self
+
     def note(self, line: str) -> None:
+        pass
+
+    def detail(self, line: str) -> None:
         pass
 
 

@@ -46,12 +46,19 @@ def remove_dead(staging: Path) -> int:
 
 
 def dead_folders(staging: Path) -> tuple[Path, ...]:
-    """The folders that :func:`remove_dead` would remove."""
+    """The folders that :func:`remove_dead` would remove. Changes nothing."""
     found = []
-    for folder, lock in _dead(staging):
+    for name in sorted(name for name in names_in(staging) if not name.endswith(_LOCK)):
+        try:
+            lock = os.open(_lock_of(staging / name), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            found.append(staging / name)
+            continue
+        except PermissionError:
+            continue
+        if try_lock(lock, exclusive=False):
+            found.append(staging / name)
         os.close(lock)
-        if os.path.lexists(folder):
-            found.append(folder)
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath, recursive_content_address, recursive_path
 from hf_pack.model.lock import Blob
+from hf_pack.model.manifest import Storage
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan
 from hf_pack.ports import AddedTree, Progress
@@ -33,9 +34,11 @@ class TreeAdder:
 
     def add(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make the tree valid; see :meth:`hf_pack.ports.Store.add_tree`. OSError is the caller's to turn."""
-        self._require_blobs(plan)
-        if (info := self._present(plan.store_path() or self._known_path(plan))) is not None:
-            return AddedTree(info=info, bytes_read=0, bytes_written=0)
+        expected = plan.store_path() or self._known_path(plan)
+        if expected is not None:
+            self.temp_roots.add([expected])
+            if (info := self._present(expected)) is not None:
+                return AddedTree(info=info, bytes_read=0, bytes_written=0)
         info, read = self.info(plan, progress)
         self.temp_roots.add([info.store_path])
         if (present := self._present(info.store_path)) is not None:
@@ -81,8 +84,7 @@ class TreeAdder:
 
     def _require_blobs(self, plan: Plan) -> None:
         wanted = {blob.store_path for blob in plan.blobs}
-        path = plan.store_path()
-        self.temp_roots.add(wanted | ({path} if path is not None else set()))
+        self.temp_roots.add(wanted)
         if missing := sorted(wanted - self.database.valid(wanted)):
             raise StoreError(
                 f"{plan.name} needs a blob that is not in the store\n  {missing[0]}"
@@ -90,10 +92,7 @@ class TreeAdder:
                 hint="run `hf-pack build` to fetch what is missing",
             )
 
-    def _present(self, store_path: StorePath | None) -> PathInfo | None:
-        if store_path is None:
-            return None
-        self.temp_roots.add([store_path])
+    def _present(self, store_path: StorePath) -> PathInfo | None:
         info = self.database.info(store_path)
         if info is None or not objects.is_whole(self.layout.real_path(store_path), info):
             return None
@@ -107,7 +106,7 @@ class TreeAdder:
             return None
 
     def _remember(self, plan: Plan, store_path: StorePath) -> None:
-        if plan.store_path() is None and self._known_path(plan) != store_path:
+        if plan.storage is Storage.SELF_CONTAINED and self._known_path(plan) != store_path:
             memory = self._memory(plan)
             memory.parent.mkdir(exist_ok=True)
             with staging_folder(self.layout.staging) as folder:
@@ -120,10 +119,11 @@ class TreeAdder:
 
 
 def _info(plan: Plan, nar_hash: Hash, nar_size: int) -> PathInfo:
+    references = plan.references
     return PathInfo(
-        store_path=recursive_path(plan.name, nar_hash, plan.references),
+        store_path=recursive_path(plan.name, nar_hash, references),
         nar_hash=nar_hash,
         nar_size=nar_size,
-        references=plan.references,
+        references=references,
         content_address=recursive_content_address(nar_hash),
     )
