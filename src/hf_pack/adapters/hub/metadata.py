@@ -1,0 +1,134 @@
+"""What the Hub says about a revision, without downloading a file: usually one request."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_pack.adapters.hub.client import ask_client, open_client
+from hf_pack.adapters.hub.hub_errors import Place, UnknownRevisionError, hub_error, offline_error
+from hf_pack.adapters.hub.limits import Limits
+from hf_pack.adapters.hub.listing import StatedFile, checked_files
+from hf_pack.adapters.hub.settings import HubSettings
+from hf_pack.errors import HubError
+from hf_pack.model.hub_ids import RepoId, is_commit
+from hf_pack.ports import SourceFile
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_MOST_SIBLINGS = 50_000  #: the model's own page cuts its list of files off there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSnapshot:
+    """A revision, resolved: ``commit_hash`` is 40 hex digits, ``gated`` ``auto``, ``manual`` or None.
+
+    The licence and base models are what the model card states.
+    """
+
+    commit_hash: str
+    files: tuple[SourceFile, ...]
+    gated: str | None
+    private: bool
+    licence: str | None
+    base_models: tuple[str, ...]
+
+
+def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits: Limits) -> HubSnapshot:
+    """Resolve ``revision`` (branch, tag, commit in full or short, ``refs/pr/N``) and list the files at its commit.
+
+    Raises HubError; SourceError when the list names files that cannot be packaged or contradicts itself.
+    """
+    place = Place(
+        endpoint=settings.endpoint,
+        repo_id=str(repo_id),
+        revision=revision,
+        logged_in=settings.token is not None,
+    )
+    if settings.offline:
+        raise offline_error(place)
+    client = open_client(settings, limits)
+    try:
+        info = ask_client(
+            lambda: client.model_info(
+                str(repo_id), revision=revision, files_metadata=True, timeout=limits.stall_seconds
+            ),
+            limits,
+            place,
+        )
+    except UnknownRevisionError as error:
+        raise _with_near_revisions(error, client, limits, place) from None
+    commit_hash = info.sha
+    if not isinstance(commit_hash, str) or not is_commit(commit_hash):
+        raise hub_error("the Hub does not say which commit the revision is", place)
+    if info.disabled:
+        raise hub_error("the Hub has disabled this repository", place, hint=f"see {place.page} for the reason")
+    stated = [_of_sibling(sibling) for sibling in info.siblings or ()]
+    if len(stated) >= _MOST_SIBLINGS or any(file.size is None or file.git_blob_id is None for file in stated):
+        stated = ask_client(lambda: _tree(client, str(repo_id), commit_hash), limits, place)
+    if not stated:
+        raise hub_error("the repository holds no files at this revision", place)
+    card = _card(info)
+    return HubSnapshot(
+        commit_hash=commit_hash,
+        files=checked_files(f"{repo_id} at {commit_hash}", stated),
+        gated=info.gated if info.gated in ("auto", "manual") else None,
+        private=bool(info.private),
+        licence=_licence(card),
+        base_models=_texts(card.get("base_model")),
+    )
+
+
+def _of_sibling(sibling: Any) -> StatedFile:
+    return StatedFile(path=sibling.rfilename, size=sibling.size, git_blob_id=sibling.blob_id, **_lfs(sibling.lfs))
+
+
+def _tree(client: HfApi, repo_id: str, commit_hash: str) -> list[StatedFile]:
+    from huggingface_hub.hf_api import RepoFile
+
+    return [
+        StatedFile(
+            path=entry.path,
+            size=entry.size,
+            git_blob_id=entry.blob_id,
+            xet_hash=getattr(entry, "xet_hash", None),  # not in the client's first versions
+            **_lfs(entry.lfs),
+        )
+        for entry in client.list_repo_tree(repo_id, recursive=True, revision=commit_hash)
+        if isinstance(entry, RepoFile)
+    ]
+
+
+def _lfs(lfs: Any) -> dict[str, Any]:
+    if lfs is None:
+        return {}
+    return {"lfs_sha256": lfs.sha256, "lfs_size": lfs.size, "lfs_pointer_size": lfs.pointer_size}
+
+
+def _card(info: Any) -> dict[str, Any]:
+    card = info.card_data
+    return card.to_dict() if card is not None else {}
+
+
+def _licence(card: dict[str, Any]) -> str | None:
+    """``other`` says nothing by itself: the name beside it does."""
+    licence = _texts(card.get("license"))
+    name = _texts(card.get("license_name"))
+    return next(iter(name if licence in ((), ("other",)) and name else licence), None)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    return tuple(text for text in values if isinstance(text, str) and text and text.isprintable())
+
+
+def _with_near_revisions(error: HubError, client: HfApi, limits: Limits, place: Place) -> HubError:
+    try:
+        refs = ask_client(lambda: client.list_repo_refs(place.repo_id), limits, place)
+    except HubError:
+        return error
+    names = [ref.name for ref in (*refs.branches, *refs.tags) if ref.name.isprintable()]
+    near = difflib.get_close_matches(place.revision, names, n=5, cutoff=0.5) or names[:8]
+    return type(error)(error.message, hint=f"it has: {', '.join(near)}") if near else error

@@ -1,0 +1,115 @@
+"""Requests to the Hub and to where it sends us: redirects by hand, the token to the Hub alone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from http.client import HTTPException
+from urllib.parse import quote
+
+from hf_pack.adapters.hub.connections import Answer, ConnectionPool
+from hf_pack.adapters.hub.hub_errors import (
+    Place,
+    hub_error,
+    is_transient,
+    may_pass,
+    offline_error,
+    retry_after,
+    status_error,
+    transport_error,
+)
+from hf_pack.adapters.hub.limits import Limits
+from hf_pack.adapters.hub.origin import origin_of, redirected
+from hf_pack.adapters.hub.retrying import Transient
+from hf_pack.adapters.hub.settings import HubSettings
+from hf_pack.errors import HubError
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 8
+_AGENT = "hf-pack"
+
+
+class Web:
+    """One user's requests over one pool of connections. Thread-safe."""
+
+    def __init__(self, settings: HubSettings, limits: Limits) -> None:
+        self.settings = settings
+        self.limits = limits
+        self._pool = ConnectionPool(limits)
+
+    def place(self, repo_id: str, revision: str, path: str | None = None) -> Place:
+        """For messages."""
+        settings = self.settings
+        return Place(
+            endpoint=settings.endpoint,
+            repo_id=repo_id,
+            revision=revision,
+            path=path,
+            logged_in=settings.token is not None,
+        )
+
+    def resolve_url(self, repo_id: str, commit_hash: str, path: str) -> str:
+        """Where the Hub answers for a file at a commit."""
+        return f"{self.settings.endpoint}/{repo_id}/resolve/{quote(commit_hash, safe='')}/{quote(path)}"
+
+    def ask(
+        self, method: str, url: str, headers: Mapping[str, str], place: Place, *, stay_on_origin: bool = False
+    ) -> Answer:
+        """An answer of any status but a redirect, which is followed (with ``stay_on_origin`` only on one origin).
+
+        Raises HubError, or Transient for a failed connection.
+        """
+        if self.settings.offline:
+            raise offline_error(place)
+        start = origin_of(url)
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._send(method, url, headers, place)
+            location = answer.headers.get("Location")
+            if answer.status not in _REDIRECTS or location is None:
+                return answer
+            try:
+                target = redirected(url, location)
+            except HubError as error:
+                answer.close()
+                raise hub_error(error.message, place) from None
+            if stay_on_origin and origin_of(target) != start:
+                return answer
+            if method == "HEAD" or (answer.length or 0) <= 1 << 16:
+                self._drain(answer, place)
+            answer.close()
+            url = target
+        raise hub_error(f"the Hub redirects more than {_MOST_REDIRECTS} times", place)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._pool.close()
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str], place: Place) -> Answer:
+        sent = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
+        token = self.settings.token_for(url)
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
+        try:
+            return self._pool.send(method, url, sent)
+        except (OSError, HTTPException) as error:
+            raise self.lost(error, url, place) from None
+
+    def _drain(self, answer: Answer, place: Place) -> None:
+        try:
+            answer.read(1 << 16)
+        except (OSError, HTTPException) as error:
+            raise self.lost(error, answer.url, place) from None
+
+    def lost(self, error: OSError | HTTPException, url: str, place: Place) -> HubError | Transient:
+        """What to raise for a connection that failed."""
+        report = transport_error(error, place, str(origin_of(url)))
+        return Transient(report, stalled=isinstance(error, TimeoutError)) if may_pass(error) else report
+
+    def refused(self, answer: Answer, place: Place) -> HubError | Transient:
+        """What to raise for a status that is no success; closes the answer."""
+        with contextlib.suppress(OSError, HTTPException):
+            answer.read(1 << 16)  # an error page that is read leaves the connection usable
+        answer.close()
+        headers = dict(answer.headers.items())
+        error = status_error(answer.status, headers, place)
+        return Transient(error, wait=retry_after(headers)) if is_transient(answer.status) else error
