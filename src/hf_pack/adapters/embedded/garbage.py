@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 
-from hf_pack.adapters.embedded import reception, roots, staging
+from hf_pack.adapters.embedded import reception, roots, running, staging
 from hf_pack.adapters.embedded.database import Database, Graph
 from hf_pack.adapters.embedded.gc_socket import serving
 from hf_pack.adapters.embedded.layout import LINKS, StoreLayout, names_in
@@ -120,7 +121,7 @@ class _Protection:
 
 def _marks(layout: StoreLayout, *, remove_stale: bool) -> tuple[set[str], set[str]]:
     """The base names of rooted paths, and the digests of temporarily rooted ones."""
-    names = {root.store_path.base_name for root in roots.find(layout)}
+    names = {root.store_path.base_name for root in chain(roots.find(layout), running.find())}
     digests = {root.store_path.digest for root in roots.find_temporary(layout, remove_stale=remove_stale)}
     return names, digests
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from hf_pack.adapters.embedded import garbage, reading, roots, temp_roots
+from hf_pack.adapters.embedded import garbage, reading, roots, running, temp_roots
 from hf_pack.adapters.embedded.blobs import BlobAdder
 from hf_pack.adapters.embedded.checking import problems_of
 from hf_pack.adapters.embedded.database import Database
@@ -175,7 +175,7 @@ class EmbeddedStore:
     def roots(self) -> tuple[Root, ...]:
         """See :class:`hf_pack.ports.Store`."""
         with self._refusing("read the store's roots"):
-            found = [*roots.find(self._layout), *roots.find_temporary(self._layout)]
+            found = [*roots.find(self._layout), *roots.find_temporary(self._layout), *running.find()]
             valid = self._database.valid(root.store_path for root in found)
             return tuple(root for root in found if root.store_path in valid)
 
