@@ -131,5 +131,9 @@ def _open(path: Path, record: Path, size: int) -> tuple[int, ReceivedParts]:
     record.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    os.ftruncate(fd, size)
-    return fd, ReceivedParts.create(record, size)
+    try:
+        os.ftruncate(fd, size)
+        return fd, ReceivedParts.create(record, size)
+    except BaseException:
+        os.close(fd)
+        raise

@@ -234,7 +234,9 @@ def _clear(folder: Path) -> int:
 def _remove(folder: Path) -> int:
     freed = _clear(folder) + remove_tree(folder / _LOCK)
     with contextlib.suppress(OSError):  # somebody begins anew in it already
+        own = folder.lstat().st_blocks * 512
         folder.rmdir()
+        freed += own
     return freed
 
 
