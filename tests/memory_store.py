@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from hf_pack.model.findings import Collection, Problem, Root
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan, RegularFile, Symlink
-from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, PackageFiles, Progress
+from hf_pack.ports import AddedBlob, AddedTree, ByteRange, FileToAdd, PackageFiles, Progress, Reception
+
+PART = 24 << 20  #: bytes
 
 
 class MemoryStore:
@@ -33,6 +35,7 @@ class MemoryStore:
         self._infos: dict[StorePath, PathInfo] = {}
         self._trees: dict[Hash, StorePath] = {}
         self._roots: dict[Path, frozenset[StorePath]] = {}
+        self._receptions: dict[Blob, MemoryReception] = {}
         self._sessions = 0
         self._protected: set[StorePath] = set()
 
@@ -92,6 +95,17 @@ class MemoryStore:
         real_path.write_bytes(contents)
         nar_hash, nar_size = nar.hash_and_size(nar.NarFile(contents))
         self._register(blob.store_path, nar_hash, nar_size, (), flat_content_address(blob.sha256))
+
+    @contextmanager
+    def receive(self, blob: Blob) -> Iterator[Reception | None]:
+        if blob.store_path in self.keep([blob.store_path]):
+            yield None
+            return
+        yield self._receptions.setdefault(blob, MemoryReception(blob, self._received))
+
+    def _received(self, blob: Blob, contents: bytes) -> None:
+        del self._receptions[blob]
+        self._put_blob(blob, contents)
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
         known = plan.store_path() or self._trees.get(plan.digest())
@@ -218,6 +232,44 @@ class MemoryStore:
                 _remove(self.real_path(path))
                 del self._infos[path]
         return Collection(deleted=dead, kept=len(kept), freed=freed)
+
+
+class MemoryReception:
+    """A blob on its way; it lives as long as its store."""
+
+    def __init__(self, blob: Blob, received: Callable[[Blob, bytes], None]) -> None:
+        self._blob = blob
+        self._received = received
+        self._parts: dict[int, bytes] = {}
+
+    def _size(self, offset: int) -> int:
+        return min(PART, self._blob.size - offset)
+
+    @property
+    def missing(self) -> tuple[ByteRange, ...]:
+        offsets = range(0, self._blob.size, PART)
+        return tuple(ByteRange(at, self._size(at)) for at in offsets if len(self._parts.get(at, b"")) < self._size(at))
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        start = offset - offset % PART
+        here = self._parts.get(start, b"")
+        skip = start + len(here) - offset
+        if skip < 0 or offset + len(data) > start + self._size(start):
+            raise ValueError(f"{self._blob.name}: bytes from {offset} on do not follow what is here")
+        self._parts[start] = here + bytes(data[skip:])
+
+    def discard(self) -> None:
+        self._parts.clear()
+
+    def finish(self) -> AddedBlob:
+        if self.missing:
+            raise ValueError(f"{self._blob.name} is not complete")
+        contents = b"".join(part for _, part in sorted(self._parts.items()))
+        if Hash.sha256_of(contents) != self._blob.sha256:
+            self.discard()
+            raise IntegrityError(f"{self._blob.name}: other bytes than expected")
+        self._received(self._blob, contents)
+        return AddedBlob(blob=self._blob, bytes_read=len(contents), bytes_written=len(contents))
 
 
 def _proven(file: FileToAdd, expected: Hash | None) -> bytes:

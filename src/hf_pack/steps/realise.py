@@ -74,15 +74,13 @@ def bring(
     locked = {file.blob: file for file in package.lock.files if file.is_blob}
     needed = [locked[blob] for blob in missing]
     on_disk = places_on_disk(needed, package, workspace, places.disk)
+    absent = [file for file in needed if file.path not in on_disk]
+    wanted = wanted_blobs(absent, package) if places.sources or places.finders else []
+    if absent and not wanted:
+        raise _nowhere(absent, package)  # before gigabytes are copied in vain
     found = [file_to_add(file, on_disk[file.path]) for file in needed if file.path in on_disk]
     added = store.add_blobs(found, progress)
-    absent = [file for file in needed if file.path not in on_disk]
-    if not absent:
-        return added
-    wanted = wanted_blobs(absent, package)
-    if not wanted or not (places.sources or places.finders):
-        raise _nowhere(absent, package)
-    return added + fetch(wanted, places, store, progress)
+    return added + fetch(wanted, places, store, progress) if wanted else added
 
 
 def file_to_add(file: LockedFile, place: Path) -> FileToAdd:

@@ -258,3 +258,68 @@ def test_a_session_keeps_what_it_added_or_asked_for(store: Store, tmp_path: Path
         assert store.keep([early.store_path, gone]) == {early.store_path}
         assert store.collect_garbage(dry_run=False).deleted == (never.store_path,)
     assert set(store.collect_garbage(dry_run=False).deleted) == {early.store_path, late.store_path, tree}
+
+
+def receive_all(store: Store, blob: Blob, contents: bytes) -> AddedBlob:
+    with store.receive(blob) as reception:
+        assert reception is not None
+        for part in reception.missing:
+            reception.write(part.offset, contents[part.offset : part.offset + part.size])
+        assert reception.missing == ()
+        return reception.finish()
+
+
+@pytest.mark.parametrize("contents", [b"", b"x", TWO])
+def test_a_received_blob_is_as_an_added_one(store: Store, contents: bytes) -> None:
+    blob = Blob(name="w.bin", sha256=Hash.sha256_of(contents), size=len(contents))
+    assert receive_all(store, blob, contents).blob == blob
+    info = store.path_info(blob.store_path)
+    assert info is not None
+    assert (info.nar_hash, info.nar_size) == nar.hash_and_size(nar.NarFile(contents))
+    assert info.content_address == f"fixed:sha256:{blob.sha256.nix32()}"
+    assert store.read(blob.store_path) == contents
+    assert store.check(blob.store_path, QUIET) == ()
+    with store.receive(blob) as reception:
+        assert reception is None
+
+
+def test_nothing_is_visible_before_it_is_proved(store: Store) -> None:
+    blob = Blob(name="w.bin", sha256=Hash.sha256_of(ONE), size=len(ONE))
+    with store.receive(blob) as reception:
+        assert reception is not None
+        assert sum(part.size for part in reception.missing) == len(ONE)
+        for part in reception.missing:
+            reception.write(part.offset, b"x" * part.size)
+        with pytest.raises(IntegrityError):
+            reception.finish()
+        assert sum(part.size for part in reception.missing) == len(ONE)
+    assert store.path_info(blob.store_path) is None
+    receive_all(store, blob, ONE)
+    assert store.read(blob.store_path) == ONE
+
+
+def test_what_was_received_is_not_asked_for_again(store: Store) -> None:
+    contents = b"12345" * ((40 << 20) // 5)  # more than one part of any store
+    blob = Blob(name="w.bin", sha256=Hash.sha256_of(contents), size=len(contents))
+    with store.receive(blob) as reception:
+        assert reception is not None
+        first, *rest = reception.missing
+        assert rest
+        reception.write(first.offset, contents[first.offset : first.offset + first.size])
+        with pytest.raises(ValueError, match="not complete"):
+            reception.finish()
+    with store.receive(blob) as reception:
+        assert reception is not None
+        assert list(reception.missing) == rest
+        reception.discard()
+        assert [*reception.missing] == [first, *rest]
+    receive_all(store, blob, contents)
+    assert Hash.sha256_of(store.read(blob.store_path)) == blob.sha256
+
+
+def test_a_session_keeps_what_it_received(store: Store) -> None:
+    blob = Blob(name="w.bin", sha256=Hash.sha256_of(ONE), size=len(ONE))
+    with store.session():
+        receive_all(store, blob, ONE)
+        assert store.collect_garbage(dry_run=False).deleted == ()
+    assert store.collect_garbage(dry_run=False).deleted == (blob.store_path,)

@@ -1,0 +1,129 @@
+"""Steps on a workspace and models on disk, with the store of the tests: what the command line wires together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.memory_store import MemoryStore
+
+from hf_pack import wiring
+from hf_pack.adapters.workspace import WorkspaceOnDisk
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.manifest import PathSource, Selection
+from hf_pack.ports import Progress, Sources, Store, Workspace
+from hf_pack.steps import add as adding
+from hf_pack.steps import lock as locking
+from hf_pack.steps import packages, realise, targets
+from hf_pack.steps import verify as verifying
+from hf_pack.steps.fetch import Places
+from hf_pack.steps.packages import Package
+from hf_pack.steps.propose import Wishes
+
+NO_WISHES = Wishes()
+
+
+@dataclass
+class Notes:
+    """A Progress that keeps what it was told."""
+
+    lines: list[str] = field(default_factory=list)
+    done: int = 0
+
+    def start(self, what: str, total: int) -> None:
+        pass
+
+    def advance(self, size: int) -> None:
+        self.done += size
+
+    def finish(self) -> None:
+        pass
+
+    def child(self, name: str, size: int) -> Progress:
+        return self
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+    def detail(self, line: str) -> None:
+        pass
+
+
+@dataclass
+class Bench:
+    """One user's place below ``home``."""
+
+    home: Path
+    workspace: Workspace
+    store: Store
+    notes: Notes = field(default_factory=Notes)
+
+    @property
+    def sources(self) -> Sources:
+        return wiring.open_sources(self.workspace)
+
+    @property
+    def places(self) -> Places:
+        """The disk alone."""
+        return Places(disk=self.sources)
+
+    def add(self, path: Path | str, *, allow_pickle: bool = False, wishes: Wishes = NO_WISHES) -> adding.Added:
+        asked = PathSource(path=str(path), snapshot_id=wishes.revision)
+        selection = Selection(allow_pickle=allow_pickle)
+        return adding.add(asked, wishes, selection, self.workspace, self.sources, self.store, self.notes)
+
+    def lock(self, name: str) -> locking.Locked:
+        manifest = packages.read_manifest(self.workspace, name)
+        opened = locking.open_source(manifest, self.sources)
+        with self.store.session():
+            locked = locking.make_lock(manifest, opened, self.workspace, self.store, self.notes)
+            locking.write_lock(name, locked, self.workspace, self.store)
+        return locked
+
+    def load(self, name: str) -> Package:
+        return packages.load(self.workspace, name)
+
+    def build(self, name: str) -> realise.Built:
+        return realise.build(self.load(name), self.workspace, self.places, self.store, self.notes)
+
+    def targets(self, *names: str) -> list[targets.Target]:
+        return [targets.resolve(name, self.workspace, self.store) for name in names]
+
+    def verify(self, *names: str) -> verifying.Verified:
+        return verifying.verify(self.targets(*names), self.store, 2, self.notes)
+
+    def repair(self, *names: str) -> verifying.Verified:
+        found = self.targets(*names)
+        verified = verifying.verify(found, self.store, 2, self.notes)
+        return verifying.repair(verified, found, self.workspace, self.places, self.store, 2, self.notes)
+
+    def real(self, path: StorePath) -> Path:
+        return self.store.real_path(path)
+
+    def manifest(self, name: str) -> Path:
+        return self.workspace.root / "models" / f"{name}.toml"
+
+    def append(self, name: str, text: str) -> None:
+        """More text at the end of a manifest."""
+        self.manifest(name).write_text(self.manifest(name).read_text() + text)
+
+    def files(self) -> dict[str, bytes]:
+        """Everything in the workspace but its own settings, by path."""
+        root = self.workspace.root
+        return {
+            path.relative_to(root).as_posix(): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and path.name not in ("hf-pack.toml", ".gitignore")
+        }
+
+
+def new_bench(home: Path) -> Bench:
+    """A workspace and an empty store."""
+    workspace = WorkspaceOnDisk.create(home / "workspace")
+    return Bench(home=home, workspace=workspace, store=MemoryStore(home / "store"))
+
+
+def damage(path: Path) -> None:
+    """Other bytes of the same length, as a bad disk gives."""
+    path.chmod(0o644)
+    path.write_bytes(bytes(byte ^ 1 for byte in path.read_bytes()))
