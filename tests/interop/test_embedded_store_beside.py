@@ -89,7 +89,7 @@ def _assert_nothing_lost(tmp_path: Path, collect: object) -> None:
     assert callable(collect)
     collector = run_beside(collect, str(root), str(flag))
     halves = [
-        run_beside(_add_packages, str(root), str(tmp_path / str(n)), range(n * 30, n * 30 + 30)) for n in range(2)
+        run_beside(_add_packages, str(root), str(tmp_path / str(n)), range(n * 15, n * 15 + 15)) for n in range(2)
     ]
     for half in halves:
         half.join()
@@ -101,7 +101,7 @@ def _assert_nothing_lost(tmp_path: Path, collect: object) -> None:
     names = {info.store_path.name for info in store.all_paths()}
     assert names == {
         "shared.bin",
-        *(name for n in range(60) for name in (f"{n}.bin", f"linked-{n}", f"whole-{n}")),
+        *(name for n in range(30) for name in (f"{n}.bin", f"linked-{n}", f"whole-{n}")),
     }
     assert store_entries(root) == {info.store_path.base_name for info in store.all_paths()}
     assert_sound(root)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hf_pack.adapters.embedded import opening
 from hf_pack.adapters.embedded.layout import StoreLayout
@@ -90,12 +90,13 @@ class Database:
         with self._reading() as connection:
             if connection is None:
                 return ()
-            references: dict[int, list[StorePath]] = {}
-            query = "select referrer, path from Refs join ValidPaths on reference = id"
-            for referrer, path in connection.execute(query):
-                references.setdefault(referrer, []).append(StorePath.parse(path))
             rows = connection.execute(f"select {_COLUMNS} from ValidPaths order by path").fetchall()
-        return tuple(_info(row, references.get(row[0], ())) for row in rows)
+            edges = connection.execute("select referrer, reference from Refs").fetchall()
+        infos = {row[0]: _info(row, ()) for row in rows}
+        references: dict[int, list[StorePath]] = {identity: [] for identity in infos}
+        for referrer, reference in edges:
+            references[referrer].append(infos[reference].store_path)
+        return tuple(replace(info, references=tuple(sorted(references[identity]))) for identity, info in infos.items())
 
     def valid(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
         """Which of these paths are valid."""
