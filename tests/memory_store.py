@@ -24,8 +24,6 @@ from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan, RegularFile, Symlink
 from hf_pack.ports import AddedBlob, AddedTree, ByteRange, FileToAdd, PackageFiles, Progress, Reception
 
-PART = 24 << 20  #: bytes
-
 
 class MemoryStore:
     """A store whose objects lie in ``directory``; a new value of it is an empty store."""
@@ -235,36 +233,30 @@ class MemoryStore:
 
 
 class MemoryReception:
-    """A blob on its way; it lives as long as its store."""
+    """A blob on its way, as one part; it lives as long as its store."""
 
     def __init__(self, blob: Blob, received: Callable[[Blob, bytes], None]) -> None:
         self._blob = blob
         self._received = received
-        self._parts: dict[int, bytes] = {}
-
-    def _size(self, offset: int) -> int:
-        return min(PART, self._blob.size - offset)
+        self._here = b""
 
     @property
     def missing(self) -> tuple[ByteRange, ...]:
-        offsets = range(0, self._blob.size, PART)
-        return tuple(ByteRange(at, self._size(at)) for at in offsets if len(self._parts.get(at, b"")) < self._size(at))
+        rest = self._blob.size - len(self._here)
+        return (ByteRange(len(self._here), rest),) if rest else ()
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
-        start = offset - offset % PART
-        here = self._parts.get(start, b"")
-        skip = start + len(here) - offset
-        if skip < 0 or offset + len(data) > start + self._size(start):
+        if offset > len(self._here) or offset + len(data) > self._blob.size:
             raise ValueError(f"{self._blob.name}: bytes from {offset} on do not follow what is here")
-        self._parts[start] = here + bytes(data[skip:])
+        self._here += bytes(data[len(self._here) - offset :])
 
     def discard(self) -> None:
-        self._parts.clear()
+        self._here = b""
 
     def finish(self) -> AddedBlob:
         if self.missing:
             raise ValueError(f"{self._blob.name} is not complete")
-        contents = b"".join(part for _, part in sorted(self._parts.items()))
+        contents = self._here
         if Hash.sha256_of(contents) != self._blob.sha256:
             self.discard()
             raise IntegrityError(f"{self._blob.name}: other bytes than expected")
