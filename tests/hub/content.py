@@ -96,7 +96,7 @@ class DiskFile(_Plain):
             while start < stop:
                 sent = os.sendfile(connection.fileno(), file.fileno(), start, min(_PIECE, stop - start))
                 if not sent:
-                    raise OSError(f"{self.path} is shorter than {self.size} bytes")
+                    raise ValueError(f"{self.path} is shorter than {self.size} bytes")
                 start += sent
                 count(sent)
 

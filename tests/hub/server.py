@@ -91,7 +91,9 @@ class Listener(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         error = sys.exception()
-        if error is not None and not isinstance(error, OSError):
+        if isinstance(error, OSError) and error.filename is None:
+            return  # the client went away
+        if error is not None:
             self.errors.append(error)
 
 

@@ -113,6 +113,14 @@ def test_files_come_from_disk_and_from_declarations(tmp_path: Path) -> None:
         assert resolve(hub, "b.bin", f"bytes={SIZE - 1}-{SIZE + 1}").body == DATA[-1:] + b"\0\0"
 
 
+def test_a_file_that_vanished_is_the_tests_own_mistake(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(DATA)
+    with pytest.raises(FileNotFoundError), TestHub() as hub:
+        hub.add_repo("org/name", {"a.bin": tmp_path / "weights"})
+        (tmp_path / "weights").unlink()
+        resolve(hub, "a.bin")
+
+
 def test_who_may_read_what(hub: TestHub) -> None:
     hub.add_repo("org/private", {"x": b"1"}, private=True)
     hub.add_repo("org/gated", {"x": b"1"}, gated="manual")
