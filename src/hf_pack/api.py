@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # every function imports the step that it runs: most commands
     from hf_pack.model.build_meta import BuildMeta
     from hf_pack.model.differences import Difference
     from hf_pack.model.findings import Collection
+    from hf_pack.model.manifest import HubSource, PathSource
     from hf_pack.ports import Progress, Store, Workspace
     from hf_pack.steps.add import Added
     from hf_pack.steps.contents import Contents, LockedContents
@@ -26,6 +28,8 @@ if TYPE_CHECKING:  # every function imports the step that it runs: most commands
     from hf_pack.steps.packages import Package
     from hf_pack.steps.realise import Built
     from hf_pack.steps.verify import Verified
+
+UPSTREAM = "upstream"  #: ``NAME@upstream``: what the manifest's revision is on the Hub now
 
 __all__ = ["add", "build", "bump", "collect_garbage", "diff", "init", "lock", "plan", "stale", "verify"]
 
@@ -45,20 +49,24 @@ def add(
     layout: str | None = None,
     triton_name: str | None = None,
     storage: str | None = None,
+    file: str | None = None,
     allow_pickle: bool = False,
+    headers: bool = True,
     progress: Progress = QUIET,
 ) -> Added:
-    """Write manifest, build metadata and lock for the model at ``source``; its weights enter the store.
+    """Write manifest, build metadata and lock for a model: a path on disk, or a repo id on the Hub.
 
-    Raises UsageError, SourceError, PolicyError, StoreError; then the workspace is as before.
+    The weights of a model on disk enter the store while they are hashed. Of a model on the Hub no weight byte is read
+    but the headers (not even those with ``headers`` False). ``file`` is the pattern of one among several GGUF files.
+    Raises UsageError, SourceError, HubError, PolicyError, StoreError; then the workspace is as before.
     """
-    from hf_pack.model.manifest import Layout, PathSource, Selection, Storage
+    from hf_pack.model.manifest import Layout, Storage
     from hf_pack.steps import add as adding
     from hf_pack.steps.propose import Wishes
 
     place = wiring.open_workspace(Path(workspace))
     return adding.add(
-        PathSource(path=_as_seen_from(place, source), snapshot_id=revision),
+        _asked(place, source, revision),
         Wishes(
             name=name,
             revision=revision,
@@ -66,7 +74,7 @@ def add(
             triton_model_name=triton_name,
             storage=Storage(storage) if storage else None,
         ),
-        Selection(allow_pickle=allow_pickle),
+        adding.Choice(file=file, allow_pickle=allow_pickle, headers=headers),
         place,
         wiring.open_sources(place),
         wiring.open_store(store),
@@ -74,31 +82,50 @@ def add(
     )
 
 
-def lock(name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET) -> Locked:
-    """Resolve the manifest's source again and write the lock. Raises ManifestError, SourceError, StoreError."""
+def lock(
+    name: str,
+    *,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    headers: bool = True,
+    progress: Progress = QUIET,
+) -> Locked:
+    """Resolve the manifest's source again and write the lock.
+
+    Raises ManifestError, SourceError, HubError, StoreError.
+    """
     from hf_pack.steps import lock as locking
     from hf_pack.steps import packages, workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     chosen = wiring.open_store(store)
     manifest = packages.read_manifest(place, workspace_files.find_name(place, name))
-    opened = locking.open_source(manifest, wiring.open_sources(place))
+    opened = locking.open_source(manifest, wiring.open_sources(place), headers=headers)
     with chosen.session():
         locked = locking.make_lock(manifest, opened, place, chosen, progress)
         locking.write_lock(manifest.name, locked, place, chosen)
     return locked
 
 
-def stale(name: str, *, workspace: Path | str = ".") -> tuple[str, ...]:
-    """Why the lock does not fit the manifest or its files any more, a sentence each; empty when it does."""
+def stale(
+    name: str, *, upstream: bool = False, workspace: Path | str = ".", store: str | None = None
+) -> tuple[str, ...]:
+    """Why the lock does not fit the manifest or its files any more, a sentence each; empty when it does.
+
+    With ``upstream``, the Hub is asked whether the revision moved and what a new lock would bring. Raises HubError.
+    """
     from hf_pack.steps import packages, workspace_files
+    from hf_pack.steps.upstream import moved
 
     place = wiring.open_workspace(Path(workspace))
     stem = workspace_files.find_name(place, name)
     manifest = packages.read_manifest(place, stem)
     locked, _ = packages.read_lock(place, stem)
     kept = packages.kept_contents(place, stem)
-    return tuple(reason.sentence for reason in packages.stale_reasons(place, manifest, locked, kept))
+    reasons = tuple(reason.sentence for reason in packages.stale_reasons(place, manifest, locked, kept))
+    if not upstream:
+        return reasons
+    return reasons + moved(manifest, locked, kept, wiring.open_sources(place), wiring.open_store(store))
 
 
 def outdated(name: str, *, workspace: Path | str = ".") -> bool:
@@ -124,16 +151,24 @@ def plan(name: str, *, workspace: Path | str = ".") -> Package:
     return packages.load(place, workspace_files.find_name(place, name))
 
 
-def build(name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET) -> Built:
+def build(
+    name: str,
+    *,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    offline: bool = False,
+    progress: Progress = QUIET,
+) -> Built:
     """Make the package valid in the store, link ``result-<name>`` to it, write the record.
 
-    Raises LockError, SourceError, IntegrityError, StoreError.
+    What is missing comes from this machine, else (not ``offline``) from caches, mirrors and the Hub. Raises LockError,
+    SourceError, HubError, IntegrityError, StoreError.
     """
     from hf_pack.steps import packages, realise, workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     package = packages.load(place, workspace_files.find_name(place, name))
-    return realise.build(package, place, wiring.open_places(place), wiring.open_store(store), progress)
+    return realise.build(package, place, wiring.open_places(place, offline=offline), wiring.open_store(store), progress)
 
 
 def verify(
@@ -163,7 +198,8 @@ def verify(
 def diff(before: str, after: str, *, workspace: Path | str = ".", store: str | None = None) -> Difference:
     """Files, JSON keys and tensors that differ.
 
-    Each side is a name, a store path, ``pname@version``, ``name@GIT_REVISION`` or the path of a lock file.
+    Each side is a name, a store path, ``pname@version``, ``name@GIT_REVISION``, ``name@upstream`` or the path of a lock
+    file.
     """
     from hf_pack.steps import diff as comparing
 
@@ -185,21 +221,35 @@ def collect_garbage(*, dry_run: bool = False, store: str | None = None) -> Colle
     return wiring.open_store(store).collect_garbage(dry_run=dry_run)
 
 
-def _as_seen_from(workspace: Workspace, source: Path | str) -> str:
-    """How a manifest writes the path: as given when absolute or from the home, else relative to the workspace."""
+def _asked(workspace: Workspace, source: Path | str, revision: str | None) -> PathSource | HubSource:
+    """A path when something is there or it is spelled as one, else a repo id.
+
+    A manifest writes a path as given when it is absolute or starts at the home, else relative to the workspace.
+    """
+    from hf_pack.model.hub_ids import HubIdError, RepoId
+    from hf_pack.model.manifest import HubSource, PathSource
+    from hf_pack.model.manifest_document import DEFAULT_REVISION
+
     text = str(source)
-    if text.startswith(("/", "~")):
-        return text
-    return os.path.relpath(Path(text).absolute(), workspace.root)
+    if not (isinstance(source, Path) or text.startswith(("/", "~", ".")) or os.path.lexists(text)):
+        with suppress(HubIdError):
+            return HubSource(repo_id=RepoId.parse(text), revision=revision or DEFAULT_REVISION)
+    seen = text if text.startswith(("/", "~")) else os.path.relpath(Path(text).absolute(), workspace.root)
+    return PathSource(path=seen, snapshot_id=revision)
 
 
 def _contents(text: str, workspace: Workspace | None, store: Store) -> Contents:
-    from hf_pack.steps import targets, workspace_files
+    from hf_pack.steps import packages, targets, workspace_files
     from hf_pack.steps.contents import LockedContents, stored_contents
+    from hf_pack.steps.upstream import upstream_contents
 
     if text.endswith(".lock"):
         return _lock_at_path(Path(text), store)
     stem, _, revision = text.partition("@")
+    if workspace is not None and revision == UPSTREAM and "/" not in stem:
+        name = workspace_files.find_name(workspace, stem)
+        manifest, (locked, _) = packages.read_manifest(workspace, name), packages.read_lock(workspace, name)
+        return upstream_contents(manifest, locked, wiring.open_sources(workspace))
     if workspace is not None and revision and "+" not in revision and "/" not in stem:
         return _lock_at_revision(workspace_files.find_name(workspace, stem), revision, workspace, store)
     target = targets.resolve(text, workspace, store)

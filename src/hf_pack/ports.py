@@ -225,6 +225,9 @@ class Store(Protocol):
     def all_paths(self) -> tuple[PathInfo, ...]:
         """Every valid path, sorted."""
 
+    def named(self, name: str) -> tuple[StorePath, ...]:
+        """Every valid path of this name, sorted."""
+
     def session(self) -> AbstractContextManager[None]:
         """Keeps every path added or touched within it from any garbage collector."""
 

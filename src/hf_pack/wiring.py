@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.adapters.workspace import WorkspaceOnDisk
-from hf_pack.errors import UsageError
+from hf_pack.errors import ManifestError, UsageError
 from hf_pack.model.manifest import HubSource, PathSource
 from hf_pack.ports import Source, Sources, Store, Workspace
 
 if TYPE_CHECKING:
+    from hf_pack.model.workspace_document import WorkspaceSettings
+    from hf_pack.ports import BlobSource
     from hf_pack.steps.fetch import Places
 
 STORE_VARIABLE = "HF_PACK_STORE"
@@ -39,19 +41,19 @@ def optional_workspace(directory: Path) -> Workspace | None:
 
 @dataclass(frozen=True)
 class AnySources:
-    """Implements :class:`hf_pack.ports.Sources`: a disk's directories, seen from the workspace."""
+    """Implements :class:`hf_pack.ports.Sources`: directories, seen from the workspace, and the Hub."""
 
     workspace: Path
 
     def open(self, source: PathSource | HubSource) -> Source:
         """See :class:`hf_pack.ports.Sources`."""
+        if isinstance(source, HubSource):
+            from hf_pack.adapters.hub.settings import client_settings
+            from hf_pack.adapters.hub.source import open_hub_source
+
+            return open_hub_source(source.repo_id, source.revision, client_settings())
         from hf_pack.adapters.local.sources import LocalSources
 
-        if isinstance(source, HubSource):
-            raise UsageError(
-                f"this version packages models that are on disk, found repo_id {str(source.repo_id)!r}",
-                hint=f"hf download {source.repo_id}, then hf-pack add with the path of its cache directory",
-            )
         return LocalSources(self.workspace).open(source)
 
 
@@ -60,11 +62,34 @@ def open_sources(workspace: Workspace) -> Sources:
     return AnySources(workspace.root)
 
 
-def open_places(workspace: Workspace) -> Places:
-    """Where a build may find bytes, best first."""
+def open_places(workspace: Workspace, *, offline: bool = False) -> Places:
+    """Where a build may find bytes, best first: this machine, then mirrors and the Hub."""
+    from dataclasses import replace
+
+    from hf_pack.adapters.hub.http_parts import HubHttp
+    from hf_pack.adapters.hub.settings import client_settings
     from hf_pack.steps.fetch import Places
 
-    return Places(disk=open_sources(workspace))
+    settings = client_settings()
+    sources: list[BlobSource] = []
+    if not offline and not settings.offline:
+        mirrors = read_settings(workspace).mirrors
+        sources += [HubHttp(replace(settings, endpoint=mirror, token=None)) for mirror in mirrors]
+        sources.append(HubHttp(settings))
+    return Places(disk=open_sources(workspace), sources=tuple(sources))
+
+
+def read_settings(workspace: Workspace) -> WorkspaceSettings:
+    """Read ``hf-pack.toml``. Raises ManifestError with every problem of the file."""
+    from hf_pack.model import workspace_document
+    from hf_pack.model.workspace_template import FILE_NAME
+
+    text = (workspace.read(FILE_NAME) or b"").decode(errors="replace")
+    try:
+        return workspace_document.parse(text)
+    except workspace_document.WorkspaceProblems as error:
+        lines = "\n".join(f"  {problem}" for problem in error.problems)
+        raise ManifestError(f"{FILE_NAME} has problems\n{lines}", hint=f"edit {FILE_NAME}") from None
 
 
 def open_store(url: str | None = None, environ: Mapping[str, str] | None = None) -> Store:

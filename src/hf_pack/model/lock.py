@@ -100,6 +100,7 @@ class LockedSource:
     snapshot_kind: SnapshotKind
     asked_repo_id: RepoId | None = None
     asked_revision: str | None = None  #: HubSource.revision or PathSource.snapshot_id
+    gated: str | None = None  #: ``auto`` or ``manual``: the Hub asks for consent before it gives the files
 
     @property
     def wanted_snapshot(self) -> str | None:

@@ -61,6 +61,7 @@ def format(lock: Lock) -> bytes:  # noqa: A001 - the pair of parse
             "snapshot_kind": source.snapshot_kind.value,
             "asked_repo_id": None if source.asked_repo_id is None else str(source.asked_repo_id),
             "asked_revision": source.asked_revision,
+            "gated": source.gated,
         },
         "selection": {
             "include": selection.include,
@@ -209,13 +210,14 @@ def _lock(top: Table) -> Lock:
 
 
 def _locked_source(table: Table) -> LockedSource:
-    table.refuse_unknown(("repo_id", "snapshot_id", "snapshot_kind", "asked_repo_id", "asked_revision"))
+    table.refuse_unknown(("repo_id", "snapshot_id", "snapshot_kind", "asked_repo_id", "asked_revision", "gated"))
     return LockedSource(
         repo_id=table.parsed("repo_id", RepoId.parse) or RepoId(None, "missing"),
         snapshot_id=table.parsed("snapshot_id", check_snapshot_id) or "",
         snapshot_kind=table.choice("snapshot_kind", SnapshotKind) or SnapshotKind.COMMIT,
         asked_repo_id=table.optional_parsed("asked_repo_id", RepoId.parse),
         asked_revision=table.optional_text("asked_revision"),
+        gated=table.optional_text("gated"),
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from hf_pack.errors import UsageError
 from hf_pack.model import manifest_document, manifest_text
 from hf_pack.model.build_meta import BuildMeta
 from hf_pack.model.manifest import HubSource, Manifest, PathSource, Selection
-from hf_pack.ports import Progress, Sources, Store, Workspace
+from hf_pack.ports import Progress, SourceListing, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
 from hf_pack.steps.inspect_source import inspect
@@ -24,10 +25,31 @@ class Added:
     locked: locking.Locked
 
 
+#: What goes with one GGUF file that was asked for.
+_BESIDE_GGUF = ("*.json", "*.jinja", "README*", "LICENSE*", "NOTICE*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the command line says about files: one of several GGUF files, consent to pickles, headers or not."""
+
+    file: str | None = None
+    allow_pickle: bool = False
+    headers: bool = True
+
+    def selection(self, listing: SourceListing) -> Selection:
+        """The manifest's selection for this source."""
+        if self.file is None:
+            return Selection(allow_pickle=self.allow_pickle)
+        paths = [file.path for file in listing.files]
+        beside = (pattern for pattern in _BESIDE_GGUF if any(fnmatchcase(path, pattern) for path in paths))
+        return Selection(include=(self.file, *beside), allow_pickle=self.allow_pickle)
+
+
 def add(
     asked: PathSource | HubSource,
     wishes: Wishes,
-    selection: Selection,
+    choice: Choice,
     workspace: Workspace,
     sources: Sources,
     store: Store,
@@ -38,7 +60,8 @@ def add(
     Raises SourceError, HubError, PolicyError, ManifestError; then nothing was written to the workspace.
     """
     source = sources.open(asked)
-    inspection = inspect(source, selection)
+    selection = choice.selection(source.listing)
+    inspection = inspect(source, selection, headers=choice.headers)
     opened = locking.Opened(source=source, inspection=inspection)
     manifest = propose.propose(propose.source_of(asked, source.listing, wishes), selection, inspection.model, wishes)
     if workspace.read(manifest_file(manifest.name)) is not None:

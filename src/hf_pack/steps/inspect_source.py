@@ -63,8 +63,8 @@ class Inspection:
     notes: tuple[str, ...]
 
 
-def inspect(source: Source, selection: Selection) -> Inspection:
-    """Choose the files and read their headers through ``Source.read``.
+def inspect(source: Source, selection: Selection, *, headers: bool = True) -> Inspection:
+    """Choose the files and read their headers through ``Source.read``; without ``headers`` no byte of weights.
 
     Raises one SourceError that lists every problem; PolicyError where pickles are the only one; and what
     :func:`hf_pack.steps.choose_files.choose` raises.
@@ -73,10 +73,11 @@ def inspect(source: Source, selection: Selection) -> Inspection:
     selected = choose(listing.place, ((file.path, file.size) for file in listing.files), selection, source.read)
     chosen = frozenset(selected.files)
     files = tuple(file for file in listing.files if file.path in chosen)
-    source.prepare([(file.path, first_read(file)) for file in files])
-    source.prepare(header_reads(source, files))
+    looked_into = [file for file in files if headers or weight_format(file.path) is None]
+    source.prepare([(file.path, first_read(file)) for file in looked_into])
+    source.prepare(header_reads(source, looked_into))
     found = _Findings(source=source, fetch=fetch_command(listing), allow_pickle=selection.allow_pickle)
-    for file in files:
+    for file in looked_into:
         found.look_into(file)
     shards = Shards(
         packaged=frozenset(path for path in chosen if weight_format(path) is not None),

@@ -58,7 +58,7 @@ def find_version(text: str, store: Store) -> StorePath:
     """The store path of ``pname@version``. Raises UsageError, StoreError when several contents bear the name."""
     pname, _, version = text.partition("@")
     wanted = f"{pname}-{version}"
-    found = [info.store_path for info in store.all_paths() if info.store_path.name == wanted]
+    found = store.named(wanted)
     if not found:
         raise UsageError(f"{text} is not in the store\n  {store.url}: no object is named {wanted}", hint="hf-pack list")
     if len(found) > 1:

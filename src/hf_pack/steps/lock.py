@@ -51,10 +51,10 @@ class Opened:
     inspection: Inspection
 
 
-def open_source(manifest: Manifest, sources: Sources) -> Opened:
+def open_source(manifest: Manifest, sources: Sources, *, headers: bool = True) -> Opened:
     """Open and inspect the manifest's source. Raises SourceError, HubError, PolicyError with every trap it meets."""
     source = sources.open(manifest.source)
-    return Opened(source=source, inspection=inspect(source, manifest.selection))
+    return Opened(source=source, inspection=inspect(source, manifest.selection, headers=headers))
 
 
 def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: Store, progress: Progress) -> Locked:
@@ -215,6 +215,7 @@ def _locked_source(manifest: Manifest, listing: SourceListing, digests: Mapping[
             snapshot_kind=SnapshotKind.COMMIT,
             asked_repo_id=asked.repo_id,
             asked_revision=asked.revision,
+            gated=listing.gated,
         )
     repo_id = asked.slug or listing.repo_id
     if repo_id is None:

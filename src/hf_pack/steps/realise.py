@@ -130,7 +130,7 @@ def _nowhere(files: Sequence[LockedFile], package: Package) -> SourceError:
 
 def second_contents(package: Package, store_path: StorePath, store: Store) -> list[str]:
     """Sentences about other contents that go by the same name and version, from the record and the store."""
-    others = {info.store_path for info in store.all_paths() if info.store_path.name == store_path.name}
+    others = set(store.named(store_path.name))
     earlier = package.record
     if earlier is not None and earlier.store_path.name == store_path.name:
         others.add(earlier.store_path)

@@ -98,6 +98,18 @@ class Database:
             references[referrer].append(infos[reference].store_path)
         return tuple(replace(info, references=tuple(sorted(references[identity]))) for identity, info in infos.items())
 
+    def named(self, name: str) -> tuple[StorePath, ...]:
+        """The valid paths of this name, sorted."""
+        with self._reading() as connection:
+            if connection is None:
+                return ()
+            # A digest has 32 characters: the name begins behind it and a dash.
+            prefix = len(f"{STORE_DIR}/") + 33
+            rows = connection.execute(
+                "select path from ValidPaths where substr(path, ?) = ? order by path", (prefix + 1, name)
+            )
+            return tuple(StorePath.parse(row[0]) for row in rows)
+
     def valid(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
         """Which of these paths are valid."""
         wanted = {str(path): path for path in among}

@@ -89,6 +89,11 @@ class EmbeddedStore:
         with self._refusing("read the store"):
             return self._database.all_infos()
 
+    def named(self, name: str) -> tuple[StorePath, ...]:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store"):
+            return self._database.named(name)
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """See :class:`hf_pack.ports.Store`. Sessions may overlap; protection ends with the last of the process."""

@@ -10,16 +10,20 @@ from hf_pack.cli.output import count_words, print_json, size_words, talk
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source", metavar="PATH", help="an HF cache directory, one snapshot, a flat directory, or a git clone"
+        "source",
+        metavar="SOURCE",
+        help="a repo id on the Hub; or on disk an HF cache directory, one snapshot, a flat directory, a git clone",
     )
     parser.add_argument("--name", help="the package's name; dots become dashes in file names")
-    parser.add_argument("--revision", metavar="ID", help="the snapshot to take, where the cache holds several")
+    parser.add_argument("--revision", metavar="ID", help="branch, tag or commit; on disk the snapshot to take")
     parser.add_argument("--layout", choices=("dual", "single", "hf"), help="directories for which runtimes")
     parser.add_argument("--triton-name", metavar="NAME", help="the model's name in Triton")
     parser.add_argument(
         "--storage", choices=("linked", "self-contained"), help="a tree of links to blobs, or of real files"
     )
     parser.add_argument("--allow-pickle", action="store_true", help="take weights in a pickle format")
+    parser.add_argument("--file", metavar="PATTERN", help="which GGUF file to take, where there are several")
+    parser.add_argument("--no-headers", action="store_true", help="do not read the headers of weight files")
     store_argument(parser)
 
 
@@ -35,7 +39,9 @@ def _run(arguments: argparse.Namespace) -> int:
         layout=arguments.layout,
         triton_name=arguments.triton_name,
         storage=arguments.storage,
+        file=arguments.file,
         allow_pickle=arguments.allow_pickle,
+        headers=not arguments.no_headers,
         progress=TerminalProgress(),
     )
     manifest, locked = added.manifest, added.locked
@@ -75,15 +81,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="add",
-    summary="manifest, build meta and lock for a model on disk",
+    summary="manifest, build meta and lock for a model",
     description=(
         "Looks at the model's own files, proposes name, layout, Triton name and engine defaults, and writes a\n"
-        "manifest to edit, the build metadata and the lock. Weights are hashed and enter the store in one pass.\n"
-        "When the model has a problem, it says what and where, and writes nothing."
+        "manifest to edit, the build metadata and the lock. A model on the Hub is locked from metadata: no weight\n"
+        "byte is downloaded. Weights on disk are hashed and enter the store in one pass. When the model has a problem, it\n"
+        "says what and where, and writes nothing."
     ),
     examples=(
+        "hf-pack add Qwen/Qwen3-0.6B",
         "hf-pack add ~/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B",
         "hf-pack add ./my-model --name my-model --layout dual",
+        "hf-pack add org/model-GGUF --file '*Q4_K_M*'",
     ),
     arguments=_arguments,
     run=_run,

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import print_json, size_words, talk
 
+if TYPE_CHECKING:
+    from hf_pack.ports import Store
+
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     name_argument(parser, many=True)
+    parser.add_argument("--offline", action="store_true", help="use what is on this machine; say what is missing")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be fetched, and what is here")
     store_argument(parser)
 
 
@@ -19,9 +25,11 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.cli.progress import TerminalProgress
 
     store = wiring.open_store(arguments.store)
+    if arguments.dry_run:
+        return _dry_run(arguments, store)
     documents = []
     for name in chosen(arguments):
-        built = api.build(name, store=arguments.store, progress=TerminalProgress())
+        built = api.build(name, store=arguments.store, offline=arguments.offline, progress=TerminalProgress())
         info = built.info
         documents.append(
             {
@@ -42,6 +50,23 @@ def _run(arguments: argparse.Namespace) -> int:
                 f"{name}: read {size_words(built.bytes_read)}, wrote {size_words(built.bytes_written)} "
                 f"in {built.seconds:.1f} s; result-{name} -> {store.real_path(info.store_path)}"
             )
+    if arguments.json:
+        print_json(documents)
+    return 0
+
+
+def _dry_run(arguments: argparse.Namespace, store: Store) -> int:
+    from hf_pack import api
+    from hf_pack.cli.commands.plan import plan_document, print_totals
+    from hf_pack.cli.names import chosen
+
+    documents = []
+    for name in chosen(arguments):
+        package = api.plan(name)
+        documents.append(plan_document(package, store))
+        if not arguments.json:
+            print(documents[-1]["store_path"] or package.plan.name)
+            print_totals(package, documents[-1])
     if arguments.json:
         print_json(documents)
     return 0

@@ -12,6 +12,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     name_argument(parser, many=True)
     parser.add_argument("--check", action="store_true", help="only say whether and why locks are stale (exit 3)")
     parser.add_argument("--upgrade", action="store_true", help="bring locks to this version's layout")
+    parser.add_argument("--offline", action="store_true", help="with --check: do not ask the Hub what moved")
+    parser.add_argument("--no-headers", action="store_true", help="do not read the headers of weight files")
     store_argument(parser)
 
 
@@ -29,7 +31,7 @@ def _check(names: list[str], arguments: argparse.Namespace) -> int:
     found = []
     for name in names:
         try:
-            reasons = api.stale(name)
+            reasons = api.stale(name, upstream=not arguments.offline, store=arguments.store)
         except LockError as error:
             reasons = (error.message,)
         found.append({"name": name, "stale": bool(reasons), "reasons": reasons})
@@ -51,7 +53,7 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
         if arguments.upgrade and not api.outdated(name):
             talk(f"{name}: is of this layout version already")
             continue
-        locked = api.lock(name, store=arguments.store, progress=TerminalProgress())
+        locked = api.lock(name, store=arguments.store, headers=not arguments.no_headers, progress=TerminalProgress())
         documents.append(
             {
                 "name": name,

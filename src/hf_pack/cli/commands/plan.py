@@ -47,6 +47,9 @@ def plan_document(package: Package, store: Store) -> dict[str, object]:
         "storage": plan.storage,
         "nar_size": plan.nar_size,
         "closure_size": plan.closure_size,
+        "fetch_size": missing,
+        "licence": package.lock.licence,
+        "gated": package.lock.source.gated,
         "disk_needed": missing + (0 if there else tree_bytes(plan)),
         "plan_digest": plan.digest(),
         "entries": [_entry(entry) for entry in plan.entries],
@@ -87,15 +90,26 @@ def _print(package: Package, document: dict[str, object]) -> None:
     print(document["store_path"] or f"{plan.name} (self-contained: its store path is known after the first build)")
     for line in tree_lines(plan):
         print(line)
-    blobs = plan.blobs
-    absent = [blob for blob in document["blobs"] if not blob["present"]]  # type: ignore[attr-defined]
     print(
         f"{count_words(len(plan.entries), 'entry', 'entries')}, NAR {size_words(plan.nar_size)}; "
         f"closure {size_words(plan.closure_size)} in {count_words(len(plan.references) + 1, 'store object')}"
     )
+    print_totals(package, document)
+
+
+def print_totals(package: Package, document: dict[str, object]) -> None:
+    """What is here, what must come and from where, and the disk it takes."""
+    blobs = package.plan.blobs
+    lacking = [blob for blob in document["blobs"] if not blob["present"]]  # type: ignore[attr-defined]
+    source = package.lock.source
     print(
-        f"weights: {count_words(len(blobs), 'blob')}, {count_words(len(blobs) - len(absent), 'blob')} here already; "
+        f"weights: {count_words(len(blobs), 'blob')}, {len(blobs) - len(lacking)} here already; "
+        f"to fetch {size_words(sum(blob['size'] for blob in lacking))}; "
         f"a build needs {size_words(int(str(document['disk_needed'])))} of disk"
+    )
+    print(
+        f"source: {source.repo_id} at {source.snapshot_id[:12]}, licence {package.lock.licence or 'not stated'}"
+        + (f", gated ({package.lock.source.gated})" if package.lock.source.gated else "")
     )
 
 
