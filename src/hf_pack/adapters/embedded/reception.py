@@ -6,7 +6,6 @@ the lock receives; ``lock`` is the last to go of a directory that is removed, so
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import time
@@ -42,10 +41,11 @@ def receiving(blob: Blob, adder: BlobAdder) -> Iterator[EmbeddedReception | None
     """
     folder = adder.layout.receiving / blob.sha256.hex()
     if adder.without_reading(blob.name, blob.sha256) is not None:
-        # What was killed just before it could tidy up.
+        # Of one that was killed before it could tidy up, or that the blob overtook on another way.
         if (lock := _try_hold(folder)) is not None:
             with _held(lock):
                 _remove(folder)
+        _remove_empty(folder)
         yield None
         return
     with _held(_hold(folder)):
@@ -157,6 +157,8 @@ def remove_abandoned(receiving: Path) -> int:
     for folder, lock in _abandoned(receiving):
         with _held(lock):
             freed += _remove(folder)
+    for name in names_in(receiving):
+        freed += _remove_empty(receiving / name)
     return freed
 
 
@@ -232,11 +234,16 @@ def _clear(folder: Path) -> int:
 
 
 def _remove(folder: Path) -> int:
-    freed = _clear(folder) + remove_tree(folder / _LOCK)
-    with contextlib.suppress(OSError):  # somebody begins anew in it already
-        own = folder.lstat().st_blocks * 512
+    return _clear(folder) + remove_tree(folder / _LOCK) + _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> int:
+    """Remove the directory, unless somebody is in it; whoever was about to be makes it again."""
+    try:
+        freed = folder.lstat().st_blocks * 512
         folder.rmdir()
-        freed += own
+    except OSError:
+        return 0
     return freed
 
 
