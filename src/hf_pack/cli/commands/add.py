@@ -85,8 +85,8 @@ COMMAND = Command(
     description=(
         "Looks at the model's own files, proposes name, layout, Triton name and engine defaults, and writes a\n"
         "manifest to edit, the build metadata and the lock. A model on the Hub is locked from metadata: no weight\n"
-        "byte is downloaded. Weights on disk are hashed and enter the store in one pass. When the model has a problem, it\n"
-        "says what and where, and writes nothing."
+        "byte is downloaded. Weights on disk are hashed and enter the store in one pass. When the model has a\n"
+        "problem, it says what and where, and writes nothing."
     ),
     examples=(
         "hf-pack add Qwen/Qwen3-0.6B",
