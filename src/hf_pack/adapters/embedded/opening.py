@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -98,6 +96,9 @@ def read_only(database: Path) -> Iterator[sqlite3.Connection]:
         with closing(connect(f"{database.as_uri()}?mode=ro&immutable=1")) as connection:
             yield connection
         return
+    import shutil
+    import tempfile  # for a store that cannot be written: both are slow to import
+
     with tempfile.TemporaryDirectory(prefix="hf-pack-db-") as folder:
         # A writer was killed and left its log, and we may not replay it in place.
         for file in (database, log):

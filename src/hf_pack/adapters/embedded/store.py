@@ -8,26 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hf_pack.adapters.embedded import garbage, reading, roots, running, temp_roots
-from hf_pack.adapters.embedded.blobs import BlobAdder
-from hf_pack.adapters.embedded.checking import problems_of
+from hf_pack.adapters.embedded import temp_roots
 from hf_pack.adapters.embedded.database import Database
-from hf_pack.adapters.embedded.identities import Identities
 from hf_pack.adapters.embedded.layout import StoreLayout
-from hf_pack.adapters.embedded.placing import replace
-from hf_pack.adapters.embedded.reception import receiving
 from hf_pack.adapters.embedded.refusals import refusing
-from hf_pack.adapters.embedded.staging import staging_folder
-from hf_pack.adapters.embedded.trees import TreeAdder
 from hf_pack.errors import StoreError
 from hf_pack.formats.store_path import StorePath
-from hf_pack.model.findings import Collection, Problem, Root
-from hf_pack.model.lock import Blob
-from hf_pack.model.path_info import PathInfo
-from hf_pack.model.plan import Plan
-from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, PackageFiles, Progress, Reception
+
+if TYPE_CHECKING:  # reading what is valid takes little; each method imports what it works with
+    from hf_pack.adapters.embedded.blobs import BlobAdder
+    from hf_pack.adapters.embedded.trees import TreeAdder
+    from hf_pack.model.findings import Collection, Problem, Root
+    from hf_pack.model.lock import Blob
+    from hf_pack.model.path_info import PathInfo
+    from hf_pack.model.plan import Plan
+    from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, PackageFiles, Progress, Reception
 
 
 class EmbeddedStore:
@@ -40,15 +39,25 @@ class EmbeddedStore:
     def __init__(self, root: Path) -> None:
         self._layout = StoreLayout.at(root)
         self._database = Database(self._layout)
-        identities = Identities(self._layout.identities)
         with self._refusing("open the store"):
             _ = self._database.exists
-        roots_of_process = temp_roots.of_this_process(self._layout)
-        self._temp_roots = roots_of_process
-        self._blobs = BlobAdder(
-            layout=self._layout, database=self._database, temp_roots=roots_of_process, identities=identities
+        self._temp_roots = temp_roots.of_this_process(self._layout)
+
+    @cached_property
+    def _blobs(self) -> BlobAdder:
+        from hf_pack.adapters.embedded.blobs import BlobAdder
+        from hf_pack.adapters.embedded.identities import Identities
+
+        identities = Identities(self._layout.identities)
+        return BlobAdder(
+            layout=self._layout, database=self._database, temp_roots=self._temp_roots, identities=identities
         )
-        self._trees = TreeAdder(layout=self._layout, database=self._database, temp_roots=roots_of_process)
+
+    @cached_property
+    def _trees(self) -> TreeAdder:
+        from hf_pack.adapters.embedded.trees import TreeAdder
+
+        return TreeAdder(layout=self._layout, database=self._database, temp_roots=self._temp_roots)
 
     def __enter__(self) -> EmbeddedStore:
         return self
@@ -116,6 +125,8 @@ class EmbeddedStore:
     @contextmanager
     def receive(self, blob: Blob) -> Iterator[Reception | None]:
         """See :class:`hf_pack.ports.Store`. What is here of a blob stays for a week when it is not finished."""
+        from hf_pack.adapters.embedded.reception import receiving
+
         with self.session(), ExitStack() as open_reception:
             with self._writing("receive a file"):  # not around what the caller does with the reception
                 reception = open_reception.enter_context(receiving(blob, self._blobs))
@@ -128,6 +139,9 @@ class EmbeddedStore:
 
     def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.adapters.embedded.checking import problems_of
+        from hf_pack.model.findings import Problem
+
         with self._refusing("check the store"):
             info = self._database.info(store_path)
             if info is None:
@@ -136,16 +150,22 @@ class EmbeddedStore:
 
     def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.adapters.embedded import reading
+
         with self._refusing("check the store"):
             return reading.compare(plan, self.real_path(store_path), store_path)
 
     def package_files(self, store_path: StorePath) -> PackageFiles | None:
         """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.adapters.embedded import reading
+
         with self._refusing("read the store"):
             return reading.package_files(self.real_path(store_path))
 
     def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
         """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.adapters.embedded import reading
+
         try:
             return reading.read(self.real_path(store_path), inside, offset, size)
         except OSError as error:
@@ -153,6 +173,9 @@ class EmbeddedStore:
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""
+        from hf_pack.adapters.embedded.placing import replace
+        from hf_pack.adapters.embedded.staging import staging_folder
+
         with self._writing("repair the store"), staging_folder(self._layout.staging) as folder:
             self._temp_roots.add([blob.store_path])
             staged = self._blobs.stage(file, blob, folder, progress)
@@ -160,6 +183,9 @@ class EmbeddedStore:
 
     def replace_tree(self, plan: Plan, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Its blobs are sound already."""
+        from hf_pack.adapters.embedded.placing import replace
+        from hf_pack.adapters.embedded.staging import staging_folder
+
         with self._writing("repair the store"), staging_folder(self._layout.staging) as folder:
             info, _read = self._trees.info(plan, progress)
             self._temp_roots.add([info.store_path])
@@ -168,6 +194,8 @@ class EmbeddedStore:
 
     def add_root(self, owner: Path, store_paths: Iterable[StorePath]) -> None:
         """See :class:`hf_pack.ports.Store`. Raises StoreError for a path that is not valid."""
+        from hf_pack.adapters.embedded import roots
+
         wanted = frozenset(store_paths)
         with self._writing("root the package"):
             if missing := sorted(wanted - self.keep(wanted)):
@@ -179,6 +207,8 @@ class EmbeddedStore:
 
     def roots(self) -> tuple[Root, ...]:
         """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.adapters.embedded import roots, running
+
         with self._refusing("read the store's roots"):
             found = [*roots.find(self._layout), *roots.find_temporary(self._layout), *running.find()]
             valid = self._database.valid(root.store_path for root in found)
@@ -186,6 +216,8 @@ class EmbeddedStore:
 
     def collect_garbage(self, *, dry_run: bool) -> Collection:
         """See :class:`hf_pack.ports.Store`. The dry run works in a store that this user cannot write, too."""
+        from hf_pack.adapters.embedded import garbage
+
         with self._refusing("collect garbage"):
             if dry_run or not self._database.exists:
                 return garbage.preview(self._layout, self._database)
