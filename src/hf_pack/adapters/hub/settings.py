@@ -16,6 +16,7 @@ class HubSettings:
     endpoint: str = "https://huggingface.co"  #: without a slash at the end
     token: str | None = field(default=None, repr=False)
     offline: bool = False  #: HF_HUB_OFFLINE
+    xet: bool = True  #: False by HF_HUB_DISABLE_XET
     cache: Path | None = None  #: the user's own Hub cache, read only
 
     def __post_init__(self) -> None:
@@ -43,5 +44,6 @@ def client_settings() -> HubSettings:
         endpoint=constants.ENDPOINT.rstrip("/"),
         token=token,
         offline=bool(constants.HF_HUB_OFFLINE),
+        xet=not constants.HF_HUB_DISABLE_XET,
         cache=Path(constants.HF_HUB_CACHE),
     )

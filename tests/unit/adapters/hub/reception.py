@@ -7,13 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.hub import TestHub
+
 from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.lock import Blob
 from hf_pack.ports import AddedBlob, ByteRange, WantedBlob
-from tests.hub import TestHub
 
 PART = 1 << 16
 REPO = "org/name"
@@ -110,6 +111,6 @@ def settings_of(hub: TestHub, *, token: str | None = TestHub.token) -> HubSettin
 def serving(size: int, *, path: str = PATH, **options: bool) -> Iterator[tuple[TestHub, bytes]]:
     """A Hub with one large file; its bytes."""
     data = content(size)
-    with TestHub(**options) as hub:  # type: ignore[arg-type]
+    with TestHub(**options) as hub:
         hub.add_repo(REPO, {"config.json": b"{}\n", path: data})
         yield hub, data
