@@ -16,11 +16,12 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 
-from hf_pack.adapters.embedded.fan_out import MIB, Cancelled, fan_out, new_buffers
+from hf_pack.adapters.embedded.fan_out import MIB, Cancelled, fan_out, fill_from, new_buffers
 from hf_pack.adapters.embedded.object_hash import FlatHasher, hash_flat, open_regular
 from hf_pack.formats.hashes import Hash
 
@@ -124,10 +125,12 @@ def _copy(
             size = os.fstat(target if cloned else source).st_size
             hasher = FlatHasher(size)
             if cloned:
-                length = fan_out(target, size, hasher.sinks, buffers=buffers, progress=progress, stop=stop)
+                length = fan_out(
+                    partial(fill_from, target), size, hasher.sinks, buffers=buffers, progress=progress, stop=stop
+                )
             else:
                 sinks = (*hasher.sinks, _Writer(target))
-                length = fan_out(source, size, sinks, buffers=buffers, progress=progress, stop=stop)
+                length = fan_out(partial(fill_from, source), size, sinks, buffers=buffers, progress=progress, stop=stop)
             os.fchmod(target, _MODE)
             os.utime(target, ns=(_MTIME_NS, _MTIME_NS))
             os.fsync(target)

@@ -28,7 +28,7 @@ def new_buffers(count: int, size: int) -> tuple[memoryview, ...]:
     return tuple(memoryview(mmap.mmap(-1, size)) for _ in range(count))
 
 
-def fill(fd: int, buffer: memoryview) -> int:
+def fill_from(fd: int, buffer: memoryview) -> int:
     """Read until ``buffer`` is full or the file ends; returns the number of bytes, 0 at the end."""
     length = 0
     while length < len(buffer):
@@ -40,7 +40,7 @@ def fill(fd: int, buffer: memoryview) -> int:
 
 
 def fan_out(
-    fd: int,
+    fill: Callable[[memoryview], int],
     size: int,
     sinks: Sequence[Sink],
     *,
@@ -48,13 +48,14 @@ def fan_out(
     progress: Callable[[int], None],
     stop: Event,
 ) -> int:
-    """Give the next ``size`` bytes of ``fd``, or what there is of them, to every sink; returns their number.
+    """Give the next ``size`` bytes, or what there is of them, to every sink; returns their number.
 
-    All chunks but the last fill a buffer. A sink must not keep its chunk. Raises what the first failing
-    sink raised, OSError of the read, and ``Cancelled`` soon after ``stop`` is set.
+    ``fill`` puts the next bytes into a buffer and returns their number, less than its length only at the end. All
+    chunks but the last fill a buffer. A sink must not keep its chunk. Raises what the first failing sink raised, what
+    ``fill`` raises, and ``Cancelled`` soon after ``stop`` is set.
     """
     if size <= len(buffers[0]):  # a thread costs more than a small file
-        chunk = buffers[0][: fill(fd, buffers[0][:size])]
+        chunk = buffers[0][: fill(buffers[0][:size])]
         for sink in sinks:
             sink(chunk)
         progress(len(chunk))
@@ -68,7 +69,7 @@ def fan_out(
             if stop.is_set():
                 raise Cancelled
             buffer = buffers[turn % len(buffers)]
-            length = fill(fd, buffer[: size - total])
+            length = fill(buffer[: size - total])
             if length == 0:
                 break
             for lane in lanes:

@@ -1,20 +1,20 @@
 """The digests of a file while it arrives: they follow the front, before which all bytes are here.
 
-SHA-256 cannot be split, so each of the two digests has a thread of its own that reads the file back, from the page
-cache unless the front was held up for long. What was received by an earlier process is hashed the same way, beside
-the arrival of the rest.
+The file is read back, from the page cache unless the front was held up for long; each of the two digests has a thread
+of its own. What was received by an earlier process is hashed the same way, beside the arrival of the rest.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 
-from hf_pack.adapters.embedded.fan_out import MIB, Sink
+from hf_pack.adapters.embedded.fan_out import MIB, Cancelled, fan_out, new_buffers
 from hf_pack.adapters.embedded.object_hash import FlatHash, FlatHasher
 
-_CHUNK = MIB // 2  # stays in a core's cache between the copy and the digest
+_CHUNK = MIB // 2  # stays in a core's cache between the read and the digest
+_BUFFERS = 4
 
 
 class FrontHash:
@@ -24,58 +24,59 @@ class FrontHash:
         self._fd = fd
         self._size = size
         self._front = 0
-        self._stopped = False
+        self._position = 0
+        self._stop = Event()
         self._error: BaseException | None = None
         self._changed = Condition()
         self._hasher = FlatHasher(size)
-        self._threads = [
-            Thread(target=self._run, args=[sink], name="hf-pack front", daemon=True) for sink in self._hasher.sinks
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread = Thread(target=self._run, name="hf-pack front", daemon=True)
+        self._thread.start()
 
     def advance(self, front: int) -> None:
-        """The bytes before ``front`` are in the file and will not change. Never waits."""
-        with self._changed:
-            before, self._front = self._front, max(self._front, front)
-            if before // _CHUNK < self._front // _CHUNK or self._front == self._size:
+        """The bytes before ``front`` are in the file and will not change. Does not wait."""
+        # Most often nobody waits for so little; what another thread just told only makes that rarer.
+        if front // _CHUNK > self._front // _CHUNK or front == self._size:
+            with self._changed:
+                self._front = max(self._front, front)
                 self._changed.notify_all()
 
     def result(self) -> FlatHash:
         """Wait until all is hashed; the front has come to the end. Raises OSError of the reads."""
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
         if self._error is not None:
             raise self._error
         return self._hasher.result()
 
     def stop(self) -> None:
         """End the threads, wherever they are."""
+        self._stop.set()
         with self._changed:
-            self._stopped = True
             self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
 
-    def _run(self, sink: Sink) -> None:
-        buffer = memoryview(bytearray(min(_CHUNK, self._size)))
-        position = 0
+    def _run(self) -> None:
+        buffers = new_buffers(_BUFFERS, max(1, min(_CHUNK, self._size)))
         try:
-            while position < self._size:
-                end = min(position + _CHUNK, self._size)
-                if not self._comes(end):
-                    return
-                while position < end:
-                    length = os.preadv(self._fd, [buffer[: end - position]], position)
-                    if length == 0:
-                        raise OSError(errno.EIO, "the file got shorter while it was received")
-                    sink(buffer[:length])
-                    position += length
+            fan_out(
+                self._fill,
+                self._size,
+                self._hasher.sinks,
+                buffers=buffers,
+                progress=lambda _size: None,
+                stop=self._stop,
+            )
         except BaseException as error:  # noqa: BLE001 - raised again by result()
             self._error = error
 
-    def _comes(self, end: int) -> bool:
-        """Wait for the bytes before ``end``; False when they are not wanted any more."""
+    def _fill(self, buffer: memoryview) -> int:
+        end = self._position + len(buffer)
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._front >= end)
-            return not self._stopped
+            self._changed.wait_for(lambda: self._stop.is_set() or self._front >= end)
+        if self._stop.is_set():
+            raise Cancelled
+        while self._position < end:
+            length = os.preadv(self._fd, [buffer[self._position - end :]], self._position)
+            if length == 0:
+                raise OSError(errno.EIO, "the file got shorter while it was received")
+            self._position += length
+        return len(buffer)

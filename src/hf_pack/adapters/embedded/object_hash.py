@@ -8,10 +8,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Event
 
-from hf_pack.adapters.embedded.fan_out import MIB, fan_out, new_buffers
+from hf_pack.adapters.embedded.fan_out import MIB, fan_out, fill_from, new_buffers
 from hf_pack.formats import nar
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.hashes import Hash, HashAlgorithm
@@ -66,7 +67,7 @@ def hash_flat(path: Path, progress: Callable[[int], None]) -> FlatHash:
         size = os.fstat(fd).st_size
         hasher = FlatHasher(size)
         buffers = new_buffers(4, _CHUNK)
-        length = fan_out(fd, size, hasher.sinks, buffers=buffers, progress=progress, stop=Event())
+        length = fan_out(partial(fill_from, fd), size, hasher.sinks, buffers=buffers, progress=progress, stop=Event())
     finally:
         os.close(fd)
     if length != size:

@@ -106,10 +106,10 @@ class PartialFile:
             with self._turn:
                 self._parts.add(index, length)
                 self._written += length
-                front = self._parts.front
+                front, written = self._parts.front, self._written
             self._parts.record(index)
             self._hash.advance(front)
-            self._write_back.wrote(length)
+            self._write_back.wrote(written)
 
 
 def _open(path: Path, record: Path, size: int) -> tuple[int, ReceivedParts]:

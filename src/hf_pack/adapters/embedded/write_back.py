@@ -15,19 +15,20 @@ class WriteBack:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._dirty = 0
+        self._written = 0
+        self._synced = 0
         self._stopped = False
         self._error: OSError | None = None
         self._changed = Condition()
         self._thread: Thread | None = None
 
-    def wrote(self, size: int) -> None:
-        """``size`` more bytes were written. Never waits. Raises the OSError of an earlier sync."""
-        with self._changed:
-            if self._error is not None:
-                raise self._error
-            self._dirty += size
-            if self._dirty >= _BATCH:
+    def wrote(self, total: int) -> None:
+        """``total`` bytes were written until now. Does not wait. Raises the OSError of an earlier sync."""
+        if self._error is not None:
+            raise self._error
+        if total - self._synced >= _BATCH:
+            with self._changed:
+                self._written = max(self._written, total)
                 if self._thread is None:
                     self._thread = Thread(target=self._run, name="hf-pack write-back", daemon=True)
                     self._thread.start()
@@ -51,13 +52,12 @@ class WriteBack:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped or self._dirty >= _BATCH)
+                self._changed.wait_for(lambda: self._stopped or self._written - self._synced >= _BATCH)
                 if self._stopped:
                     return
-                self._dirty = 0
+                self._synced = self._written
             try:
                 os.fdatasync(self._fd)
             except OSError as error:
-                with self._changed:
-                    self._error = error
+                self._error = error
                 return

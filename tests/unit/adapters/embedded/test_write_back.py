@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,8 @@ def test_it_syncs_after_enough_was_written(tmp_path: Path, monkeypatch: pytest.M
         writing = WriteBack(file.fileno())
         writing.wrote(99)
         assert not synced.acquire(blocking=False)
-        for _ in range(2):
-            writing.wrote(100)
+        for total in (100, 200):
+            writing.wrote(total)
             assert synced.acquire(timeout=60)
         writing.finish()
 
@@ -38,8 +39,8 @@ def test_an_error_of_an_earlier_sync_is_not_lost(tmp_path: Path, monkeypatch: py
     with (tmp_path / "data").open("wb") as file:
         writing = WriteBack(file.fileno())
         with pytest.raises(OSError, match="broken"):
-            while True:
-                writing.wrote(100)
+            for total in count(100, 100):
+                writing.wrote(total)
         with pytest.raises(OSError, match="broken"):
             writing.finish()
     assert threading.active_count() == threads
