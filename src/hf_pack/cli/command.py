@@ -70,4 +70,5 @@ def complete_names(parsed_args: argparse.Namespace, **_: object) -> list[str]:
 
     from hf_pack import wiring
 
-    return list(wiring.open_workspace(Path(parsed_args.directory)).names())
+    workspace = wiring.optional_workspace(Path(parsed_args.directory))
+    return [] if workspace is None else list(workspace.names())

@@ -11,7 +11,8 @@ from hf_pack.cli.output import print_json
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
 
-    roots = wiring.open_store(arguments.store).roots()
+    found = wiring.open_store(arguments.store).roots()
+    roots = sorted(found, key=lambda root: (root.store_path, root.owner or root.declared_at))
     if arguments.json:
         print_json(roots)
         return 0
