@@ -10,7 +10,7 @@ from tests.memory_store import MemoryStore
 from hf_pack import wiring
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.formats.store_path import StorePath
-from hf_pack.model.manifest import PathSource, Selection
+from hf_pack.model.manifest import PathSource
 from hf_pack.ports import Progress, Sources, Store, Workspace
 from hf_pack.steps import add as adding
 from hf_pack.steps import lock as locking
@@ -67,10 +67,12 @@ class Bench:
         """The disk alone."""
         return Places(disk=self.sources)
 
-    def add(self, path: Path | str, *, allow_pickle: bool = False, wishes: Wishes = NO_WISHES) -> adding.Added:
+    def add(
+        self, path: Path | str, *, wishes: Wishes = NO_WISHES, file: str | None = None, allow_pickle: bool = False
+    ) -> adding.Added:
         asked = PathSource(path=str(path), snapshot_id=wishes.revision)
-        selection = Selection(allow_pickle=allow_pickle)
-        return adding.add(asked, wishes, selection, self.workspace, self.sources, self.store, self.notes)
+        choice = adding.Choice(file=file, allow_pickle=allow_pickle)
+        return adding.add(asked, wishes, choice, self.workspace, self.sources, self.store, self.notes)
 
     def lock(self, name: str) -> locking.Locked:
         manifest = packages.read_manifest(self.workspace, name)

@@ -53,6 +53,9 @@ class MemoryStore:
     def all_paths(self) -> tuple[PathInfo, ...]:
         return tuple(info for _, info in sorted(self._infos.items()))
 
+    def named(self, name: str) -> tuple[StorePath, ...]:
+        return tuple(sorted(path for path in self._infos if path.name == name))
+
     @contextmanager
     def session(self) -> Iterator[None]:
         self._sessions += 1

@@ -90,6 +90,14 @@ def test_a_blob_that_is_there_is_neither_read_nor_written(store: Store, tmp_path
     assert again == AddedBlob(blob=first.blob, bytes_read=0, bytes_written=0)
 
 
+def test_objects_are_found_by_their_name(store: Store, tmp_path: Path) -> None:
+    one, two = (add(store, tmp_path / str(n), "w.bin", bytes([n])).blob.store_path for n in (1, 2))
+    add(store, tmp_path, "w.bin.x", ONE)
+    assert store.named("w.bin") == tuple(sorted((one, two)))
+    assert store.named("w") == ()
+    assert store.named("%") == ()
+
+
 def test_other_bytes_than_expected_are_refused(store: Store, tmp_path: Path) -> None:
     file = source_file(tmp_path, "w.bin", ONE)
     wanted = FileToAdd(name="w.bin", real_path=file.real_path, expected=Hash.sha256_of(TWO))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.bench import Bench, new_bench
-from tests.models import COMMIT, REPO_ID, safetensors, tiny_model, write_flat, write_hf_cache, write_local_dir
+from tests.models import COMMIT, REPO_ID, gguf, safetensors, tiny_model, write_flat, write_hf_cache, write_local_dir
 
 from hf_pack.errors import IntegrityError, PolicyError, SourceError, StoreError, UsageError
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
@@ -196,6 +196,17 @@ def test_pickles_are_refused_unless_allowed(bench: Bench) -> None:
     added = bench.add(path, allow_pickle=True)
     assert added.manifest.selection.allow_pickle
     assert bench.load(added.manifest.name).lock.selection.allow_pickle
+
+
+def test_one_of_several_gguf_files_is_chosen(bench: Bench) -> None:
+    files = {f"tiny-{kind}.gguf": gguf(size=4096 + n) for n, kind in enumerate(("Q4_K_M", "Q8_0"))}
+    path = write_flat(bench.home / "acme--tiny-GGUF", {**files, "README.md": b"# Tiny\n"})
+    with pytest.raises(SourceError, match="expected one GGUF quantization, found 2"):
+        bench.add(path)
+    assert bench.files() == {}
+    added = bench.add(path, file="*Q8_0*")
+    assert [file.path for file in added.locked.lock.files] == ["README.md", "tiny-Q8_0.gguf"]
+    assert bench.load(added.manifest.name).manifest.selection.include == ("*Q8_0*", "README*")
 
 
 def test_a_model_against_its_own_checksums_writes_nothing(bench: Bench) -> None:

@@ -7,11 +7,10 @@ import pytest
 from tests.bench import Bench, new_bench
 from tests.models import COMMIT, FINGERPRINT, OTHER_COMMIT, REPO_ID, as_json, tiny_model, write_flat, write_hf_cache
 
-from hf_pack.errors import IntegrityError, ManifestError, SourceError, UsageError
+from hf_pack.errors import IntegrityError, ManifestError, SourceError
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.hub_ids import SnapshotKind
 from hf_pack.model.lock import BLOB_THRESHOLD
-from hf_pack.steps.packages import read_manifest
 
 MANIFEST = """\
 pname = "m"
@@ -197,14 +196,6 @@ def test_bytes_against_the_sources_own_checksums_write_nothing(bench: Bench) -> 
         bench.lock("m")
     assert "model.safetensors: expected sha256 " in caught.value.message
     assert bench.files() == before
-
-
-def test_a_model_on_the_hub_is_not_a_model_on_disk(bench: Bench) -> None:
-    text = bench.manifest("tiny-llm").read_text().split("[source]")[0]
-    bench.manifest("m").write_text(f'{text}\n[source]\nrepo_id = "acme/x"\n')
-    assert read_manifest(bench.workspace, "m")
-    with pytest.raises(UsageError):
-        bench.lock("m")
 
 
 def test_a_file_that_went_away_leaves_the_kept_files(bench: Bench) -> None:
