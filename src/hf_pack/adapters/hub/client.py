@@ -75,4 +75,5 @@ def _translated(error: Exception, place: Place) -> Exception:
         return hub_error("the Hub's client refuses this name", place)
     if type(error).__module__.partition(".")[0] in ("httpx", "httpx2"):
         return Transient(transport_error(error, place, str(origin_of(place.endpoint))))
-    return hub_error(f"the Hub's answer cannot be understood ({type(error).__name__})", place)
+    report = hub_error(f"the Hub's answer cannot be understood ({type(error).__name__})", place)
+    return Transient(report) if isinstance(error, ValueError) else report  # JSON that breaks off

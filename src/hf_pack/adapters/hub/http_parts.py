@@ -151,6 +151,7 @@ class _Fetch:
                     raise stalled_error(self.place, self._limits.stall_seconds) from None
                 if run.position - before >= _ENOUGH:
                     patience.progress()
+                self._progress.detail(f"{self.place.path}: trying again: {failure}")
                 patience.after(failure)
 
     def _stream(self, run: Run, buffer: memoryview, skip: int) -> None:

@@ -150,7 +150,7 @@ def transport_error(error: BaseException, place: Place, server: str) -> HubError
                 hint="behind a company's proxy: set SSL_CERT_FILE to its certificates",
             )
         if isinstance(cause, ssl.SSLError):
-            return hub_error(f"TLS with {server} failed ({cause.reason or 'no reason given'})", place)
+            return hub_error(f"TLS with {server} failed ({getattr(cause, 'reason', None) or 'no reason given'})", place)
         if isinstance(cause, socket.gaierror):
             return hub_error(
                 f"the name of {server} cannot be resolved",

@@ -22,7 +22,7 @@ class Transient(Exception):  # noqa: N818 - a state of the network, not an error
     """
 
     def __init__(self, error: HubError, *, wait: float | None = None, stalled: bool = False) -> None:
-        super().__init__(error.message)
+        super().__init__(error.message.partition("\n")[0])
         self.error = error
         self.wait = wait
         self.stalled = stalled

@@ -100,7 +100,7 @@ class HubSource:
         return data
 
     def _whole(self, file: SourceFile, have: bytes) -> bytes:
-        if have or file.sha256 is not None:
+        if have or file.sha256 is not None or not file.size:
             return self._prefix(file, have, file.size)
         place = self._web.place(str(self._repo_id), self.snapshot.commit_hash, file.path)
         patience = Patience(self._web.limits)

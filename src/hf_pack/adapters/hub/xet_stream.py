@@ -82,6 +82,7 @@ class HubXet:
                     raise hub_error("the download was stopped", place) from None
                 if len(into.missing) < before:
                     patience.progress()
+                progress.detail(f"{wanted.path}: trying again: {failure}")
                 patience.after(failure)
         return True
 

@@ -37,7 +37,12 @@ class NoProgress:
 
     def finish(self) -> None: ...
 
+    def child(self, name: str, size: int) -> NoProgress:
+        return self
+
     def note(self, line: str) -> None: ...
+
+    def detail(self, line: str) -> None: ...
 
 
 class MemoryReception:
