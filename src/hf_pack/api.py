@@ -168,7 +168,8 @@ def build(
 
     place = wiring.open_workspace(Path(workspace))
     package = packages.load(place, workspace_files.find_name(place, name))
-    return realise.build(package, place, wiring.open_places(place, offline=offline), wiring.open_store(store), progress)
+    chosen = wiring.open_store(store)
+    return realise.build(package, place, wiring.open_places(place, chosen, offline=offline), chosen, progress)
 
 
 def verify(
@@ -192,7 +193,7 @@ def verify(
         return verified
     if place is None:
         raise UsageError("repair needs the workspace of the package", hint="run it where hf-pack.toml is")
-    return verifying.repair(verified, found, place, wiring.open_places(place), chosen, workers, progress)
+    return verifying.repair(verified, found, place, wiring.open_places(place, chosen), chosen, workers, progress)
 
 
 def diff(before: str, after: str, *, workspace: Path | str = ".", store: str | None = None) -> Difference:

@@ -15,8 +15,8 @@ from hf_pack.ports import Source, Sources, Store, Workspace
 
 if TYPE_CHECKING:
     from hf_pack.model.workspace_document import WorkspaceSettings
-    from hf_pack.ports import BlobSource
-    from hf_pack.steps.fetch import Places
+    from hf_pack.ports import BlobFinder, BlobSource, WantedBlob
+    from hf_pack.steps.fetch import Elsewhere, Places
 
 STORE_VARIABLE = "HF_PACK_STORE"
 
@@ -62,21 +62,53 @@ def open_sources(workspace: Workspace) -> Sources:
     return AnySources(workspace.root)
 
 
-def open_places(workspace: Workspace, *, offline: bool = False) -> Places:
-    """Where a build may find bytes, best first: this machine, then mirrors and the Hub."""
-    from dataclasses import replace
+@dataclass(frozen=True)
+class OtherStore:
+    """Implements :class:`hf_pack.ports.BlobFinder`: another store of this machine."""
 
-    from hf_pack.adapters.hub.http_parts import HubHttp
-    from hf_pack.adapters.hub.settings import client_settings
+    store: Store
+
+    @property
+    def name(self) -> str:
+        """The store's URL."""
+        return self.store.url
+
+    def find(self, wanted: WantedBlob) -> Path | None:
+        """See :class:`hf_pack.ports.BlobFinder`."""
+        store_path = wanted.blob.store_path
+        return self.store.real_path(store_path) if self.store.path_info(store_path) is not None else None
+
+
+def open_places(workspace: Workspace, store: Store, *, offline: bool = False) -> Places:
+    """Where a build into ``store`` may find bytes."""
     from hf_pack.steps.fetch import Places
 
+    return Places(disk=open_sources(workspace), elsewhere=lambda: _elsewhere(workspace, store, offline=offline))
+
+
+def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewhere:
+    """The user's own store, when it is another one, and the Hub's cache; then caches, mirrors, the Hub."""
+    from dataclasses import replace
+
+    from hf_pack.adapters.binary_cache import BinaryCache
+    from hf_pack.adapters.hub.hf_cache import HubCacheFinder
+    from hf_pack.adapters.hub.http_parts import HubHttp
+    from hf_pack.adapters.hub.settings import client_settings
+    from hf_pack.adapters.hub.xet_stream import HubXet
+    from hf_pack.steps.fetch import Elsewhere
+
     settings = client_settings()
+    own = open_store()
+    finders: list[BlobFinder] = [] if own.url == store.url else [OtherStore(own)]
+    if settings.cache is not None:
+        finders.append(HubCacheFinder(settings.cache))
     sources: list[BlobSource] = []
     if not offline and not settings.offline:
-        mirrors = read_settings(workspace).mirrors
-        sources += [HubHttp(replace(settings, endpoint=mirror, token=None)) for mirror in mirrors]
-        sources.append(HubHttp(settings))
-    return Places(disk=open_sources(workspace), sources=tuple(sources))
+        wanted = read_settings(workspace)
+        sources += [BinaryCache(cache) for cache in wanted.caches]
+        sources += [HubHttp(replace(settings, endpoint=mirror, token=None)) for mirror in wanted.mirrors]
+        sources += [HubHttp(settings), HubXet(settings)]
+    return Elsewhere(finders=tuple(finders), sources=tuple(sources))
 
 
 def read_settings(workspace: Workspace) -> WorkspaceSettings:

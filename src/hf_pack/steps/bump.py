@@ -42,6 +42,5 @@ def bump(name: str, changelog: str, workspace: Workspace) -> tuple[str, BuildMet
 def next_version(base_version: str) -> str:
     """The version with its last number raised by one: ``1.0.9`` gives ``1.0.10``, ``2.0rc1`` gives ``2.0rc2``."""
     match = re.fullmatch(r"(.*?)(\d+)(\D*)", base_version, re.DOTALL)
-    if match is None:
-        return base_version + ".1"
+    assert match is not None  # a base version begins with a digit
     return f"{match[1]}{int(match[2]) + 1}{match[3]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -14,28 +14,37 @@ AT_ONCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Places:
-    """Where bytes may be had, best first: the manifest's directory, files on this machine, the network.
+class Elsewhere:
+    """Where bytes may be had beside the manifest's directory, best first: on this machine, then the network.
 
     None of them needs trust: the lock's sha256 proves what they give.
     """
 
-    disk: Sources
     finders: tuple[BlobFinder, ...] = ()
     sources: tuple[BlobSource, ...] = ()
 
 
-def fetch(wanted: Sequence[WantedBlob], places: Places, store: Store, progress: Progress) -> tuple[AddedBlob, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where a build finds bytes. ``elsewhere`` is asked only when the manifest's directory lacks something."""
+
+    disk: Sources
+    elsewhere: Callable[[], Elsewhere] = Elsewhere
+
+
+def fetch(
+    wanted: Sequence[WantedBlob], elsewhere: Elsewhere, store: Store, progress: Progress
+) -> tuple[AddedBlob, ...]:
     """Every wanted blob, valid in the store at return.
 
     What is on this machine is copied, the rest received side by side. Raises HubError that names each file which could
     not be had and why, IntegrityError when the only reason is wrong bytes, StoreError. What arrived before stays.
     """
-    added, rest = _from_this_machine(wanted, places.finders, store, progress)
+    added, rest = _from_this_machine(wanted, elsewhere.finders, store, progress)
     if rest:
         progress.start("fetch", sum(one.blob.size for one in rest))
         try:
-            added += _received(rest, places.sources, store, progress)
+            added += _received(rest, elsewhere.sources, store, progress)
         finally:
             progress.finish()
     return tuple(added)

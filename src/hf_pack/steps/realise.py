@@ -15,7 +15,7 @@ from hf_pack.model.manifest import HubSource
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.record import PackageRecord
 from hf_pack.ports import AddedBlob, FileToAdd, Progress, Sources, Store, WantedBlob, Workspace
-from hf_pack.steps.fetch import Places, fetch
+from hf_pack.steps.fetch import Elsewhere, Places, fetch
 from hf_pack.steps.packages import Package
 from hf_pack.steps.workspace_files import kept_file, lock_file, record_file
 
@@ -75,12 +75,13 @@ def bring(
     needed = [locked[blob] for blob in missing]
     on_disk = places_on_disk(needed, package, workspace, places.disk)
     absent = [file for file in needed if file.path not in on_disk]
-    wanted = wanted_blobs(absent, package) if places.sources or places.finders else []
-    if absent and not wanted:
+    wanted = wanted_blobs(absent, package)
+    elsewhere = places.elsewhere() if wanted else Elsewhere()
+    if absent and not (elsewhere.finders or elsewhere.sources):
         raise _nowhere(absent, package)  # before gigabytes are copied in vain
     found = [file_to_add(file, on_disk[file.path]) for file in needed if file.path in on_disk]
     added = store.add_blobs(found, progress)
-    return added + fetch(wanted, places, store, progress) if wanted else added
+    return added + fetch(wanted, elsewhere, store, progress) if wanted else added
 
 
 def file_to_add(file: LockedFile, place: Path) -> FileToAdd:

@@ -1,0 +1,227 @@
+"""Nix binary caches as places that may have a blob: ``file://`` and ``http(s)://``.
+
+Only content-addressed bytes are taken, and the lock's sha256 proves them: a cache needs no key and no trust. A blob's
+NAR is a header of 96 bytes, the file, and a short trailer, so an uncompressed NAR is fetched by ranges and resumes
+inside the file; a compressed one is read from its start.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urljoin, urlsplit
+
+from hf_pack.errors import HubError, UsageError
+from hf_pack.formats import nar
+from hf_pack.formats.format_error import FormatError
+from hf_pack.formats.narinfo import NarInfo
+from hf_pack.ports import Progress, Reception, WantedBlob
+
+if TYPE_CHECKING:
+    import urllib3
+
+_CHUNK = 1 << 20
+_CONTENTS = len(nar.file_header(0))
+_MOST_NARINFO = 1 << 20
+_TRIES = 5  #: in a row that bring nothing
+_SCHEMES = ("file", "http", "https")
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Files(Protocol):
+    """How a cache's files are read; None where it has no such file."""
+
+    def small(self, relative: str) -> bytes | None: ...
+
+    def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]: ...
+
+
+class BinaryCache:
+    """Implements :class:`hf_pack.ports.BlobSource`."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in _SCHEMES:
+            raise UsageError(
+                f"no such kind of cache: {url!r}\n  hf-pack.toml: caches: expected file:// or http(s)://",
+                hint="edit hf-pack.toml",
+            )
+        self._name = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"  # no password, no query
+        self._files: _Files = _Disk(Path(unquote(parts.path))) if parts.scheme == "file" else _Web(url, self._name)
+
+    @property
+    def name(self) -> str:
+        """The URL without what may be secret in it."""
+        return self._name
+
+    def fetch(self, wanted: WantedBlob, into: Reception, progress: Progress) -> bool:
+        """See :class:`hf_pack.ports.BlobSource`. Raises HubError for a cache that has the blob and cannot give it."""
+        text = self._files.small(f"{wanted.blob.store_path.digest}.narinfo")
+        if text is None:
+            return False
+        try:
+            info = NarInfo.parse(text.decode(errors="replace"))
+        except FormatError as error:
+            raise HubError(f"{self._name}: its narinfo of {wanted.blob.name} is damaged: {error}") from None
+        if info.store_path != wanted.blob.store_path or info.nar_size != nar.file_size(wanted.blob.size):
+            raise HubError(f"{self._name}: its narinfo of {wanted.blob.name} is of another object")
+        if info.compression == "none":
+            self._ranges(info, into, progress)
+        elif info.compression in _DECOMPRESSORS:
+            self._whole(info, wanted.blob.size, into, progress)
+        else:
+            return False
+        return True
+
+    def _ranges(self, info: NarInfo, into: Reception, progress: Progress) -> None:
+        for part in into.missing:
+            offset = part.offset
+            for chunk in self._files.chunks(info.url, _CONTENTS + part.offset, part.size):
+                into.write(offset, chunk)
+                progress.advance(len(chunk))
+                offset += len(chunk)
+
+    def _whole(self, info: NarInfo, size: int, into: Reception, progress: Progress) -> None:
+        decompressor = _DECOMPRESSORS[info.compression]()
+        position = -_CONTENTS  # of the file's first byte
+        for compressed in self._files.chunks(info.url, 0, None):
+            try:
+                data = decompressor.decompress(compressed)
+            except (OSError, lzma.LZMAError, zlib.error, EOFError) as error:
+                raise HubError(f"{self._name}: {info.url} is damaged: {error}") from None
+            begin, end = max(0, -position), max(0, min(len(data), size - position))
+            if begin < end:
+                into.write(position + begin, memoryview(data)[begin:end])
+                progress.advance(end - begin)
+            position += len(data)
+            if position >= size:
+                return
+        raise HubError(f"{self._name}: {info.url} ends early")
+
+
+_DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
+    "xz": lzma.LZMADecompressor,
+    "bzip2": bz2.BZ2Decompressor,
+    "gzip": lambda: zlib.decompressobj(wbits=31),
+}
+
+
+@dataclass(frozen=True)
+class _Disk:
+    root: Path
+
+    def small(self, relative: str) -> bytes | None:
+        try:
+            with (self.root / relative).open("rb") as file:
+                return file.read(_MOST_NARINFO)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise HubError(f"{self.root / relative}: {error.strerror}") from None
+
+    def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]:
+        place = self.root / relative
+        if not place.resolve().is_relative_to(self.root.resolve()):
+            raise HubError(f"{self.root}: a narinfo leads out of the cache: {relative!r}")
+        try:
+            with place.open("rb") as file:
+                file.seek(offset)
+                left = place.stat().st_size - offset if size is None else size
+                while left > 0 and (chunk := file.read(min(_CHUNK, left))):
+                    yield chunk
+                    left -= len(chunk)
+        except OSError as error:
+            raise HubError(f"{place}: {error.strerror}") from None
+        if left > 0 and size is not None:
+            raise HubError(f"{place}: ends early")
+
+
+class _Web:
+    def __init__(self, url: str, name: str) -> None:
+        self._base = url.rstrip("/") + "/"
+        self._name = name
+        self._pool: urllib3.PoolManager | None = None
+
+    def small(self, relative: str) -> bytes | None:
+        with self._get(relative, {}) as response:
+            if response.status in (403, 404, 410):
+                return None
+            self._check(response, relative, 200)
+            return response.read(_MOST_NARINFO)
+
+    def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]:
+        """Goes on after a broken connection from where it broke, as long as every try brings something."""
+        import urllib3
+
+        done, in_vain = 0, 0
+        while size is None or done < size:
+            last = "" if size is None else str(offset + size - 1)
+            before = done
+            try:
+                with self._get(relative, {"Range": f"bytes={offset + done}-{last}"}) as response:
+                    skip = self._skip(response, relative, offset + done)
+                    for chunk in response.stream(_CHUNK, decode_content=False):
+                        fresh = chunk[skip:] if size is None else chunk[skip : skip + size - done]
+                        skip = max(0, skip - len(chunk))
+                        if fresh:
+                            yield fresh
+                            done += len(fresh)
+                        if done == size:
+                            return
+                if size is None:
+                    return
+            except urllib3.exceptions.HTTPError as error:
+                in_vain = 0 if done > before else in_vain + 1
+                if in_vain >= _TRIES:
+                    raise HubError(f"{self._name}: {relative} breaks off: {type(error).__name__}") from None
+            else:
+                in_vain = 0 if done > before else in_vain + 1
+                if in_vain >= _TRIES:
+                    raise HubError(f"{self._name}: {relative} ends early")
+
+    def _skip(self, response: urllib3.BaseHTTPResponse, relative: str, wanted: int) -> int:
+        """How many bytes come before the wanted ones: a server without ranges sends the whole file."""
+        if response.status == 206:
+            return 0
+        self._check(response, relative, 200)
+        return wanted
+
+    def _check(self, response: urllib3.BaseHTTPResponse, relative: str, expected: int) -> None:
+        if response.status != expected:
+            raise HubError(f"{self._name}: {relative}: HTTP {response.status}")
+
+    def _get(self, relative: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
+        import urllib3
+
+        if self._pool is None:
+            retries = urllib3.Retry(total=_TRIES, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504))
+            timeout = urllib3.Timeout(connect=10, read=15)
+            proxy = _proxy(self._base)
+            self._pool = (
+                urllib3.ProxyManager(proxy, retries=retries, timeout=timeout)
+                if proxy
+                else urllib3.PoolManager(retries=retries, timeout=timeout)
+            )
+        url = urljoin(self._base, relative)
+        try:
+            return self._pool.request("GET", url, headers=headers, preload_content=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise HubError(
+                f"{self._name}: {relative}: {type(error).__name__}", hint="is the cache reachable?"
+            ) from None
+
+
+def _proxy(url: str) -> str | None:
+    """The environment's proxy for this URL."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
