@@ -168,6 +168,18 @@ def test_build(place: Place) -> None:
     assert "read 0 B, wrote 0 B" in again.err
 
 
+def test_a_dry_run_says_what_a_build_would_do_and_does_nothing(place: Place) -> None:
+    place.add()
+    ran = place.done("build", "--dry-run")
+    first, *totals = plain(ran.out).splitlines()
+    assert first == f"/nix/store/{TREE}"
+    assert totals == PLAN.splitlines()[-len(totals) :]
+    other = place.done("build", "--dry-run", "--json", "--store", place.home / "other").document
+    assert [blob["present"] for blob in other[0]["blobs"]] == [False]
+    assert not (place.home / "other").exists()
+    assert not (place.workspace / "result-tiny-llm").is_symlink()
+
+
 def test_list(place: Place) -> None:
     empty = place.done("list")
     assert (empty.out, empty.err) == ("", "no packages here; hf-pack add PATH makes one\n")

@@ -150,6 +150,18 @@ def test_a_self_contained_package_whose_blob_has_no_source_stays_as_it_is(bench:
     assert any("is not repaired" in line for line in bench.notes.lines)
 
 
+def test_a_tree_that_cannot_be_made_again_is_said(bench: Bench) -> None:
+    tree = built(bench, Storage.SELF_CONTAINED)
+    bench.store.add_root(bench.workspace.root / "models" / "m.lock", [])
+    bench.store.collect_garbage(dry_run=False)
+    damage(next(tree.rglob("config.json")))
+    shutil.rmtree(bench.home / "acme--m")
+    assert len(bench.repair("m").bad) == 1
+    assert bench.notes.lines[-1].startswith(
+        "m-1.0.0+0000000 is not repaired: m: 2 of its files are neither in the store"
+    )
+
+
 def test_what_has_no_source_any_more_stays_bad_and_the_rest_is_repaired(bench: Bench) -> None:
     tree = built(bench)
     one, two = bench.load("m").plan.blobs
