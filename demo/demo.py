@@ -125,8 +125,7 @@ def main() -> None:
         print(f"{seconds:7.2f} s  {words}")
     print(f"{sum(seconds for _, seconds in times):7.2f} s  together")
     say("For a model on the Hub, in a workspace of your own (hf-pack init):")
-    print("hf download Qwen/Qwen3-0.6B")
-    print("hf-pack add ~/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B")
+    print("hf-pack add Qwen/Qwen3-0.6B")
     print("hf-pack build qwen3-0.6b")
 
 
