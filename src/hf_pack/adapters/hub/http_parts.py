@@ -55,11 +55,12 @@ class HubHttp:
         return True
 
     def stop(self) -> None:
-        """Have every fetch under way end with a HubError at once."""
+        """Have every fetch under way end with a HubError at once, and close the connections."""
         with self._lock:
             fetches = tuple(self._fetches)
         for fetch in fetches:
             fetch.fail(hub_error("the download was stopped", fetch.place))
+        self._web.close()
 
 
 class _Fetch:

@@ -1,4 +1,4 @@
-"""Origins: which server a URL names, where a token may go, and how a URL may be shown."""
+"""Origins: which server a URL names, and where a redirect may lead."""
 
 from __future__ import annotations
 
@@ -42,11 +42,3 @@ def redirected(url: str, location: str) -> str:
     if here.scheme == "https" and there.scheme != "https":
         raise HubError(f"a redirect leaves https: {here} answered with an address at {there}")
     return target
-
-
-def shown(url: str) -> str:
-    """The URL for messages, without its query, where signatures are."""
-    try:
-        return f"{origin_of(url)}{urlsplit(url).path}"
-    except HubError as error:
-        return error.message

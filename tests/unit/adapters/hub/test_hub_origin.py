@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hf_pack.adapters.hub.origin import Origin, origin_of, redirected, shown
+from hf_pack.adapters.hub.origin import Origin, origin_of, redirected
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.errors import HubError
 
@@ -63,11 +63,6 @@ def test_a_redirect_never_leaves_https() -> None:
 
 def test_a_redirect_may_enter_https() -> None:
     assert redirected("http://h/a", "https://h/a") == "https://h/a"
-
-
-def test_a_shown_url_has_no_query() -> None:
-    assert shown(f"https://cdn:8443/x/y?{SECRET}#f") == "https://cdn:8443/x/y"
-    assert SECRET not in shown(f"odd:{SECRET}")
 
 
 @pytest.mark.parametrize(
