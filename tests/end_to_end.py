@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
 
 ROOT = Path(__file__).parent.parent
@@ -95,7 +96,9 @@ class Place:
 
     def package(self, files: Mapping[str, bytes], name: str, *, layout: str = "dual", storage: str = "linked") -> Built:
         """Write the files as a cache of the Hub, add and build."""
-        self.add(write_hf_cache(self.home / f"cache-{name}", REPO_ID, COMMIT, files), name, layout=layout, storage=storage)
+        self.add(
+            write_hf_cache(self.home / f"cache-{name}", REPO_ID, COMMIT, files), name, layout=layout, storage=storage
+        )
         return self.build(name)
 
 
@@ -142,16 +145,57 @@ def open_directory() -> Iterator[Path]:
         shutil.rmtree(directory)
 
 
-def as_nobody(
-    command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user that owns nothing; as oneself when that is no root."""
-    ids: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Reader:
+    """A user that owns nothing and may write its own ``home`` alone; oneself when that is not root."""
+
+    home: Path
+    environment: Mapping[str, str]
+
+    def python(
+        self, script: Path, *arguments: str, venv: Path | None = None, check: bool = True, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a script with the packages of an environment, this one's if not given."""
+        program, found_by = _python_for_others(venv or Path(sys.prefix))
+        done = subprocess.run(
+            [program, str(script), *arguments],
+            env={**self.environment, **found_by, **env},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            **_ids(),
+        )
+        assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+
+def new_reader(home: Path, built: Built) -> Reader:
+    """One whose Hub cache is the package."""
+    home.mkdir()
     if os.geteuid() == 0:
-        ids = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    done = subprocess.run([*map(str, command)], env=env, cwd=cwd, capture_output=True, text=True, **ids)
-    assert not check or done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-    return done
+        os.chown(home, NOBODY, NOBODY)
+    hub = str(Path(built.real_path, "share", "models", "hub"))
+    return Reader(
+        home,
+        {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(home), "HF_HUB_CACHE": hub, "TMPDIR": str(home)},
+    )
+
+
+def _ids() -> dict[str, Any]:
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+
+
+def _python_for_others(venv: Path) -> tuple[str, dict[str, str]]:
+    """An environment's Python, or where it lies in a closed home the system's of the same version."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    packages = {"PYTHONPATH": str(venv / "lib" / version / "site-packages")}
+    for program, env in ((str(venv / "bin" / "python"), {}), (f"/usr/bin/{version}", packages)):
+        try:
+            subprocess.run([program, "-c", ""], check=True, **_ids())
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return program, env
+    pytest.skip(f"needs a {version} that other users may run")
 
 
 def fingerprint(top: Path) -> dict[str, tuple[int, int, str]]:
@@ -160,7 +204,7 @@ def fingerprint(top: Path) -> dict[str, tuple[int, int, str]]:
     for path in (top, *top.rglob("*")):
         status = path.lstat()
         if path.is_symlink():
-            contents = os.readlink(path)
+            contents = str(path.readlink())
         elif stat.S_ISREG(status.st_mode):
             with path.open("rb") as file:
                 contents = hashlib.file_digest(file, "sha256").hexdigest()

@@ -29,9 +29,7 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_checkout_without_store_and_source_plans_what_was_built(
-    place: Place, tmp_path: Path, storage: str
-) -> None:
+def test_a_checkout_without_store_and_source_plans_what_was_built(place: Place, tmp_path: Path, storage: str) -> None:
     source = write_hf_cache(place.home / "hub", REPO_ID, COMMIT, FILES)
     place.add(source, "tiny", storage=storage)
     manifest = place.workspace / "models" / "tiny.toml"

@@ -1,0 +1,14 @@
+"""Ask for a model whose upstream moved, as a runtime does that forgot to be offline. Prints what came of it."""
+
+import sys
+
+from huggingface_hub import hf_hub_download, snapshot_download
+
+repo_id, file = sys.argv[1:]
+for name, ask in (("snapshot", lambda: snapshot_download(repo_id)), ("file", lambda: hf_hub_download(repo_id, file))):
+    try:
+        ask()
+    except OSError as error:
+        print(name, type(error).__name__)
+    else:
+        print(name, "ok")
