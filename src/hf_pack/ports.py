@@ -68,8 +68,7 @@ class SourceListing:
 
     ``kind`` is ``hub``, ``hf-cache``, ``snapshot``, ``local-dir``, ``git`` or ``flat``. ``repo_id`` and
     ``snapshot_id`` are None where the source does not say. ``files`` are sorted by path; nothing of a tool's own
-    bookkeeping (``.git/``, ``.cache/huggingface/``, locks) is among them. ``licence`` is what the Hub's metadata
-    states, beside what the files themselves say.
+    bookkeeping (``.git/``, ``.cache/huggingface/``, locks) is among them.
     """
 
     place: str  #: directory or repo id, for messages

@@ -35,7 +35,7 @@ def add_to(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], comm
     )
     command.arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document; errors too")
-    parser.add_argument("-C", dest="directory", metavar="DIR", default=".", help="act as if started in DIR")
+    parser.add_argument("-C", dest="directory", metavar="DIR", default=argparse.SUPPRESS, help="act as if started in DIR")
     parser.set_defaults(run=command.run)
 
 

@@ -50,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version")
+    parser.add_argument("-C", dest="directory", metavar="DIR", default=".", help="act as if started in DIR")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in COMMAND_NAMES:
         add_to(subparsers, import_module(f"hf_pack.cli.commands.{name}").COMMAND)

@@ -136,7 +136,10 @@ def _status(path: Path) -> os.stat_result:
     except FileNotFoundError:
         if path.is_symlink():
             raise SourceError(f"{path}: a link to {path.readlink()}, which is not there") from None
-        raise SourceError(f"{path}: no such file or directory") from None
+        raise SourceError(
+            f"{path}: no such file or directory",
+            hint="name a directory that is there, or a model of the Hub: hf-pack add ORG/NAME",
+        ) from None
     except OSError as error:
         raise unreadable(path, error) from None
 
