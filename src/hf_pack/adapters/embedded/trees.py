@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_pack.adapters.embedded import objects
+from hf_pack.adapters.embedded.blobs import free_bytes
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import Staged, place
+from hf_pack.adapters.embedded.refusals import OUT_OF_SPACE, out_of_space
 from hf_pack.adapters.embedded.staging import staging_folder
 from hf_pack.adapters.embedded.temp_roots import TempRoots
 from hf_pack.errors import StoreError
@@ -20,8 +22,10 @@ from hf_pack.formats.store_path import StorePath, recursive_content_address, rec
 from hf_pack.model.lock import Blob
 from hf_pack.model.manifest import Storage
 from hf_pack.model.path_info import PathInfo
-from hf_pack.model.plan import Plan
+from hf_pack.model.plan import Plan, RegularFile
 from hf_pack.ports import AddedTree, Progress
+
+_BLOCK = 4096  #: bytes; of most file systems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +82,15 @@ class TreeAdder:
     def stage(self, plan: Plan, info: PathInfo, folder: Path) -> tuple[Staged, int]:
         """Write the tree into staging; returns it and the bytes written."""
         target = folder / "tree"
-        written = objects.write_tree(plan, target, blob_file=lambda blob: self.layout.real_path(blob.store_path))
-        objects.sync(folder)
+        free = free_bytes(folder)
+        try:
+            written = objects.write_tree(plan, target, blob_file=lambda blob: self.layout.real_path(blob.store_path))
+            objects.sync(folder)
+        except OSError as error:
+            # With room for the bytes it is something else that ran out: files, or a quota.
+            if error.errno in OUT_OF_SPACE and (needed := _disk_bytes(plan)) > free:
+                raise out_of_space(needed=needed, free=free, place=self.layout.root) from error
+            raise
         return Staged(path=target, info=info), written
 
     def _require_blobs(self, plan: Plan) -> None:
@@ -116,6 +127,16 @@ class TreeAdder:
 
     def _memory(self, plan: Plan) -> Path:
         return self.layout.known_trees / plan.digest().nix32()
+
+
+def _disk_bytes(plan: Plan) -> int:
+    """What the tree's own files take, in whole blocks."""
+    sizes = (
+        len(entry.contents)
+        for entry in plan.entries
+        if isinstance(entry, RegularFile) and isinstance(entry.contents, bytes)
+    )
+    return sum(-(-size // _BLOCK) * _BLOCK for size in sizes)
 
 
 def _info(plan: Plan, nar_hash: Hash, nar_size: int) -> PathInfo:
