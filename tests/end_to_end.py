@@ -174,11 +174,9 @@ def new_reader(home: Path, built: Built) -> Reader:
     home.mkdir()
     if os.geteuid() == 0:
         os.chown(home, NOBODY, NOBODY)
-    hub = str(Path(built.real_path, "share", "models", "hub"))
-    return Reader(
-        home,
-        {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(home), "HF_HUB_CACHE": hub, "TMPDIR": str(home)},
-    )
+    hub = Path(built.real_path, "share", "models", "hub")
+    places = {"HOME": home, "HF_HOME": home, "TMPDIR": home, "HF_HUB_CACHE": hub}
+    return Reader(home, {"PATH": os.environ["PATH"], **{name: str(place) for name, place in places.items()}})
 
 
 def _ids() -> dict[str, Any]:

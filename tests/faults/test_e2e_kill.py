@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hf_pack import api
 from tests.embedded_stores import NEEDS_NIX, assert_sound, nix_lines, store_entries
 from tests.end_to_end import STORAGES, Place, new_place
 from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
+
+from hf_pack import api
 
 pytestmark = NEEDS_NIX
 

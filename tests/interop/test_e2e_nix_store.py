@@ -10,6 +10,8 @@ from tests.embedded_stores import NEEDS_NIX, assert_sound, nix, nix_lines, nix_p
 from tests.end_to_end import STORAGES, Place, new_place
 from tests.models import COMMIT, REPO_ID, tiny_model, write_flat, write_hf_cache
 
+from hf_pack.formats.store_path import StorePath
+
 pytestmark = NEEDS_NIX
 
 
@@ -27,7 +29,7 @@ def test_nix_knows_the_package_and_finds_it_whole(place: Place, tmp_path: Path, 
     built = place.package(tiny_model(shards=3), "tiny", storage=storage)
     blobs = _blobs(place, "tiny")
     references = blobs if storage == "linked" else []
-    info = nix_path_info(place.store, built.store_path)
+    info = nix_path_info(place.store, StorePath.parse(built.store_path))
     assert (info["narHash"], info["narSize"]) == (built.nar_hash, built.nar_size)
     assert sorted(info["references"]) == built.references == sorted(references)
     assert nix_lines(place.store, "--query", "--references", built.store_path) == sorted(references)

@@ -1,7 +1,7 @@
 """Run ``hf-pack`` and kill it, with SIGKILL, as it is about to make its n-th change to the disk.
 
-Arguments: n (0: never), a file for the number of changes, the arguments of ``hf-pack``. What counts as a change is every
-rename, link, unlink, new directory, mode, time, opening for writing, ``fsync``, and statement of SQLite that writes.
+Arguments: n (0: never), a file for the number of changes, the arguments of ``hf-pack``. What counts as a change is
+every rename, link, unlink, new directory, mode, time, opening for writing, ``fsync``, and writing statement of SQLite.
 """
 
 import os
