@@ -196,6 +196,9 @@ class BlobSource(Protocol):
         Raises HubError when it has the blob and cannot deliver it.
         """
 
+    def stop(self) -> None:
+        """Have every fetch under way end soon with a HubError; none begins any more."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageFiles:

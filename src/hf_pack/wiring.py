@@ -48,10 +48,10 @@ class AnySources:
     def open(self, source: PathSource | HubSource) -> Source:
         """See :class:`hf_pack.ports.Sources`."""
         if isinstance(source, HubSource):
-            from hf_pack.adapters.hub.settings import client_settings
+            from hf_pack.adapters.hub.settings import client_limits, client_settings
             from hf_pack.adapters.hub.source import open_hub_source
 
-            return open_hub_source(source.repo_id, source.revision, client_settings())
+            return open_hub_source(source.repo_id, source.revision, client_settings(), client_limits())
         from hf_pack.adapters.local.sources import LocalSources
 
         return LocalSources(self.workspace).open(source)
@@ -93,7 +93,7 @@ def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewher
     from hf_pack.adapters.binary_cache import BinaryCache
     from hf_pack.adapters.hub.hf_cache import HubCacheFinder
     from hf_pack.adapters.hub.http_parts import HubHttp
-    from hf_pack.adapters.hub.settings import client_settings
+    from hf_pack.adapters.hub.settings import client_limits, client_settings
     from hf_pack.adapters.hub.xet_stream import HubXet
     from hf_pack.steps.fetch import Elsewhere
 
@@ -104,10 +104,10 @@ def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewher
         finders.append(HubCacheFinder(settings.cache))
     sources: list[BlobSource] = []
     if not offline and not settings.offline:
-        wanted = read_settings(workspace)
+        wanted, limits = read_settings(workspace), client_limits()
         sources += [BinaryCache(cache) for cache in wanted.caches]
-        sources += [HubHttp(replace(settings, endpoint=mirror, token=None)) for mirror in wanted.mirrors]
-        sources += [HubHttp(settings), HubXet(settings)]
+        sources += [HubHttp(replace(settings, endpoint=mirror, token=None), limits) for mirror in wanted.mirrors]
+        sources += [HubHttp(settings, limits), HubXet(settings, limits)]
     return Elsewhere(finders=tuple(finders), sources=tuple(sources))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class BinaryCache:
             )
         self._name = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"  # no password, no query
         self._files: _Files = _Disk(Path(unquote(parts.path))) if parts.scheme == "file" else _Web(url, self._name)
+        self._stopped = threading.Event()
 
     @property
     def name(self) -> str:
@@ -81,10 +83,20 @@ class BinaryCache:
             return False
         return True
 
+    def stop(self) -> None:
+        """See :class:`hf_pack.ports.BlobSource`."""
+        self._stopped.set()
+
+    def _chunks(self, info: NarInfo, offset: int, size: int | None) -> Iterator[bytes]:
+        for chunk in self._files.chunks(info.url, offset, size):
+            if self._stopped.is_set():
+                raise HubError(f"{self._name}: the download was stopped")
+            yield chunk
+
     def _ranges(self, info: NarInfo, into: Reception, progress: Progress) -> None:
         for part in into.missing:
             offset = part.offset
-            for chunk in self._files.chunks(info.url, _CONTENTS + part.offset, part.size):
+            for chunk in self._chunks(info, _CONTENTS + part.offset, part.size):
                 into.write(offset, chunk)
                 progress.advance(len(chunk))
                 offset += len(chunk)
@@ -92,7 +104,7 @@ class BinaryCache:
     def _whole(self, info: NarInfo, size: int, into: Reception, progress: Progress) -> None:
         decompressor = _DECOMPRESSORS[info.compression]()
         position = -_CONTENTS  # of the file's first byte
-        for compressed in self._files.chunks(info.url, 0, None):
+        for compressed in self._chunks(info, 0, None):
             try:
                 data = decompressor.decompress(compressed)
             except (OSError, lzma.LZMAError, zlib.error, EOFError) as error:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
+from functools import partial
+from threading import Thread
 
 from hf_pack.errors import Error, HubError, IntegrityError
 from hf_pack.ports import AddedBlob, BlobFinder, BlobSource, FileToAdd, Progress, Sources, Store, WantedBlob
 
 #: Files on their way at once; each may use several connections.
 AT_ONCE = 4
+
+_GRACE_SECONDS = 1.0  # for fetches to end when they are told to: what they leave behind goes on next time anyway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,8 @@ def fetch(
     not be had and why, IntegrityError when the only reason is wrong bytes, StoreError. What arrived before stays.
     """
     added, rest = _from_this_machine(wanted, elsewhere.finders, store, progress)
+    if rest and not elsewhere.sources:
+        raise _not_here(rest)
     if rest:
         progress.start("fetch", sum(one.blob.size for one in rest))
         try:
@@ -75,23 +82,46 @@ def _received(
     wanted: Sequence[WantedBlob], sources: Sequence[BlobSource], store: Store, progress: Progress
 ) -> list[AddedBlob]:
     largest_first = sorted(wanted, key=lambda one: -one.blob.size)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        futures = [pool.submit(_receive, one, sources, store, progress) for one in largest_first]
-        try:
-            # A full disk or an interrupt ends all; a file that cannot be had lets the others arrive.
-            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    futures = _started([partial(_receive, one, sources, store, progress) for one in largest_first])
+    try:
+        # A full disk or an interrupt ends all; a file that cannot be had lets the others arrive.
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in done:
-            if future.exception() is not None:
-                pool.shutdown(wait=False, cancel_futures=True)
-                future.result()
+            future.result()
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        for source in sources:
+            source.stop()
+        wait(futures, timeout=_GRACE_SECONDS)
+        raise
     outcomes = [future.result() for future in futures]
     failures = [outcome for outcome in outcomes if isinstance(outcome, _Failure)]
     if failures:
         raise _error(failures, len(wanted))
     return [outcome for outcome in outcomes if isinstance(outcome, AddedBlob)]
+
+
+def _started(jobs: Sequence[Callable[[], _Outcome]]) -> list[Future[_Outcome]]:
+    """The jobs in order, ``AT_ONCE`` at a time, in threads that no interrupted process waits for at its end."""
+    futures: list[Future[_Outcome]] = [Future() for _ in jobs]
+    queue = deque(zip(futures, jobs, strict=True))
+
+    def work() -> None:
+        while queue:
+            try:
+                future, job = queue.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
+                    future.set_exception(error)
+
+    for number in range(min(AT_ONCE, len(jobs))):
+        Thread(target=work, name=f"fetch-{number}", daemon=True).start()
+    return futures
 
 
 @dataclass(frozen=True)
@@ -102,9 +132,10 @@ class _Failure:
     refusals: tuple[tuple[str, Error | None], ...]  #: place, and its error; None: it does not have the file
 
 
-def _receive(
-    wanted: WantedBlob, sources: Sequence[BlobSource], store: Store, progress: Progress
-) -> AddedBlob | _Failure | None:
+_Outcome = AddedBlob | _Failure | None  #: None: another process brought it meanwhile
+
+
+def _receive(wanted: WantedBlob, sources: Sequence[BlobSource], store: Store, progress: Progress) -> _Outcome:
     with store.receive(wanted.blob) as reception:
         if reception is None:
             return None
@@ -131,6 +162,14 @@ def _twice_after_wrong_bytes(
     yield from sources
     if any(isinstance(error, IntegrityError) for _, error in refusals):
         yield from sources
+
+
+def _not_here(files: Sequence[WantedBlob]) -> HubError:
+    lines = "".join(f"\n  {one.path}: {one.blob.size} bytes, {one.blob.store_path}" for one in files)
+    return HubError(
+        f"{len(files)} files are not on this machine, and the network is not to be asked{lines}",
+        hint="build without --offline and HF_HUB_OFFLINE, or copy these blobs into the store",
+    )
 
 
 def _error(failures: Sequence[_Failure], total: int) -> Error:

@@ -32,7 +32,10 @@ class UpstreamContents:
 
 def upstream_contents(manifest: Manifest, locked: Lock, sources: Sources) -> UpstreamContents:
     """Resolve the manifest's revision now. Only small files that changed are read. Raises HubError, SourceError."""
-    source = sources.open(manifest.source)
+    return _contents(sources.open(manifest.source), manifest, locked)
+
+
+def _contents(source: Source, manifest: Manifest, locked: Lock) -> UpstreamContents:
     listing = source.listing
     offered = {file.path: file for file in listing.files}
     sizes = ((file.path, file.size) for file in listing.files)
@@ -57,13 +60,13 @@ def moved(
     """Sentences about what a new lock would bring; empty when the revision still is the locked commit, or on disk."""
     if not isinstance(manifest.source, HubSource):
         return ()
-    upstream = upstream_contents(manifest, locked, sources)
-    now = upstream.source.listing.snapshot_id
+    source = sources.open(manifest.source)
+    now = source.listing.snapshot_id
     if now == locked.source.snapshot_id:
         return ()
     before: Contents = LockedContents(lock=locked, kept=kept, store=store)
     head = f"upstream: {manifest.source.revision} moved from {locked.source.snapshot_id} to {now}"
-    return (head, *_sentences(diff(before, upstream)))
+    return (head, *_sentences(diff(before, _contents(source, manifest, locked))))
 
 
 def _sentences(difference: Difference) -> Iterator[str]:

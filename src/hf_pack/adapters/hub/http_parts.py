@@ -11,6 +11,7 @@ from hf_pack.adapters.hub.connections import Answer
 from hf_pack.adapters.hub.hub_errors import Place, hub_error, stalled_error
 from hf_pack.adapters.hub.limits import Bandwidth, Limits
 from hf_pack.adapters.hub.locate import Link, locate
+from hf_pack.adapters.hub.origin import origin_of
 from hf_pack.adapters.hub.retrying import Patience, Transient
 from hf_pack.adapters.hub.runs import Run, Runs
 from hf_pack.adapters.hub.settings import HubSettings
@@ -35,17 +36,20 @@ class HubHttp:
         self._slots = threading.BoundedSemaphore(self._limits.connections)
         self._lock = threading.Lock()
         self._fetches: set[_Fetch] = set()
+        self._stopped = False
 
     @property
     def name(self) -> str:
-        """For progress and errors."""
-        return "the Hub, by HTTP"
+        """For progress and errors: a mirror is no other kind of place."""
+        return f"{origin_of(self._web.settings.endpoint)}, by HTTP"
 
     def fetch(self, wanted: WantedBlob, into: Reception, progress: Progress) -> bool:
         """Bring the missing parts; always True. Raises HubError, StalledError, and what ``into`` raises."""
         place = self._web.place(str(wanted.repo_id), wanted.commit_hash, wanted.path)
         fetch = _Fetch(self._web, self._bandwidth, self._slots, wanted, place, into, progress)
         with self._lock:
+            if self._stopped:
+                raise hub_error("the download was stopped", place)
             self._fetches.add(fetch)
         try:
             fetch.run()
@@ -57,6 +61,7 @@ class HubHttp:
     def stop(self) -> None:
         """Have every fetch under way end with a HubError at once, and close the connections."""
         with self._lock:
+            self._stopped = True
             fetches = tuple(self._fetches)
         for fetch in fetches:
             fetch.fail(hub_error("the download was stopped", fetch.place))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.origin import origin_of
 from hf_pack.errors import HubError
 
@@ -47,3 +48,10 @@ def client_settings() -> HubSettings:
         xet=not constants.HF_HUB_DISABLE_XET,
         cache=Path(constants.HF_HUB_CACHE),
     )
+
+
+def client_limits() -> Limits:
+    """Patience as ``huggingface_hub`` is told to have it: HF_HUB_DOWNLOAD_TIMEOUT, in seconds, bounds a silence."""
+    from huggingface_hub import constants
+
+    return Limits(stall_seconds=float(constants.HF_HUB_DOWNLOAD_TIMEOUT))

@@ -59,7 +59,7 @@ class HubXet:
     @property
     def name(self) -> str:
         """For progress and errors."""
-        return "the Hub, by Xet"
+        return f"{origin_of(self._settings.endpoint)}, by Xet"
 
     def fetch(self, wanted: WantedBlob, into: Reception, progress: Progress) -> bool:
         """Bring the missing parts; False without the Xet client, or for a file that is not in its storage.
