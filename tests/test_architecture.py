@@ -18,17 +18,31 @@ ALLOWED: dict[str, set[str]] = {
     "weights": {"model", "formats"},
     "runtimes": {"weights", "model", "formats"},
     "layouts": {"runtimes", "model", "formats"},
+    "expressions": {"model", "formats"},
     "ports": {"model", "formats"},
     "durable": set(),
-    "adapters": {"ports", "model", "formats", "durable"},
-    "steps": {"ports", "layouts", "runtimes", "weights", "model", "formats"},
+    "disk": {"ports", "model", "formats"},
+    "adapters": {"disk", "ports", "model", "formats", "durable"},
+    "steps": {"ports", "expressions", "layouts", "runtimes", "weights", "model", "formats"},
     "wiring": {"adapters", "steps", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
-    "cli": {"api", "wiring", "adapters", "steps", "ports", "layouts", "runtimes", "weights", "model", "formats"},
+    "cli": {
+        "api",
+        "wiring",
+        "adapters",
+        "steps",
+        "ports",
+        "expressions",
+        "layouts",
+        "runtimes",
+        "weights",
+        "model",
+        "formats",
+    },  # fmt: skip
     "__init__": {"api"},
     "__main__": {"cli"},
 }
-PURE = {"formats", "model", "weights", "runtimes", "layouts"}
+PURE = {"formats", "model", "weights", "runtimes", "layouts", "expressions"}
 IMPURE_MODULES = {
     "os", "pathlib", "shutil", "tempfile", "subprocess", "socket", "urllib", "http", "time", "datetime",
     "random", "secrets", "sqlite3", "sys", "platform", "getpass", "glob", "threading", "multiprocessing",

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.embedded_stores import NEEDS_ROOT, Quiet, store_entries
 
-from hf_pack.adapters.embedded import received_parts, reception
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.disk import received_parts, reception
 from hf_pack.errors import StoreError
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.lock import Blob

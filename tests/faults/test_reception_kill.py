@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from tests.embedded_stores import NEEDS_NIX, Quiet, assert_sound, run_beside, store_entries
 
-from hf_pack.adapters.embedded import front_hash, partial_file, received_parts, write_back
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.disk import front_hash, partial_file, received_parts, write_back
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.lock import Blob
 

@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_pack.adapters.embedded import objects
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.engine import Copied, CopyJob, copy_and_hash
-from hf_pack.adapters.embedded.identities import Identities
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import Staged, place
-from hf_pack.adapters.embedded.refusals import OUT_OF_SPACE, out_of_space
-from hf_pack.adapters.embedded.staging import staging_folder
 from hf_pack.adapters.embedded.temp_roots import TempRoots
+from hf_pack.disk import objects
+from hf_pack.disk.identities import Identities
+from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space
+from hf_pack.disk.staging import staging_folder
 from hf_pack.errors import IntegrityError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
@@ -151,12 +151,6 @@ class BlobAdder:
             except OSError:
                 return False
         return True
-
-
-def free_bytes(place: Path) -> int:
-    """Bytes of disk that this user may still fill."""
-    status = os.statvfs(place)
-    return status.f_frsize * (status.f_bfree if os.geteuid() == 0 else status.f_bavail)
 
 
 def _groups(files: Sequence[FileToAdd]) -> Iterator[Sequence[FileToAdd]]:

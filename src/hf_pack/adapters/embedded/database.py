@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from hf_pack.adapters.embedded import opening
 from hf_pack.adapters.embedded.layout import StoreLayout
-from hf_pack.adapters.embedded.locks import open_lock
+from hf_pack.disk.locks import open_lock
 from hf_pack.errors import StoreError
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.hashes import Hash

@@ -21,8 +21,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 
-from hf_pack.adapters.embedded.fan_out import MIB, Cancelled, fan_out, fill_from, new_buffers
-from hf_pack.adapters.embedded.object_hash import FlatHasher, hash_flat, open_regular
+from hf_pack.disk.fan_out import MIB, Cancelled, fan_out, fill_from, new_buffers
+from hf_pack.disk.object_hash import FlatHasher, hash_flat, open_regular
 from hf_pack.formats.hashes import Hash
 
 _FICLONE = 0x40049409  # _IOW(0x94, 9, int), linux/fs.h

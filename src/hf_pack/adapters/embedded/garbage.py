@@ -8,20 +8,21 @@ Like Nix it compares by the digest part of a path, so that ``<path>.lock`` lives
 from __future__ import annotations
 
 import os
-import stat
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
 
-from hf_pack.adapters.embedded import reception, roots, running, staging
+from hf_pack.adapters.embedded import roots, running
 from hf_pack.adapters.embedded.database import Database, Graph
 from hf_pack.adapters.embedded.gc_socket import serving
-from hf_pack.adapters.embedded.layout import LINKS, StoreLayout, names_in
-from hf_pack.adapters.embedded.locks import locked
+from hf_pack.adapters.embedded.layout import LINKS, StoreLayout
+from hf_pack.disk import reception, staging
+from hf_pack.disk.locks import locked
+from hf_pack.disk.staging import names_in
+from hf_pack.disk.usage import disk_bytes
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.findings import Collection
@@ -65,7 +66,7 @@ def preview(layout: StoreLayout, database: Database) -> Collection:
     dead = _dead(layout, graph, protection)
     objects = [layout.store_dir / name for name in dead]
     leftovers = [*staging.dead_folders(layout.staging), *reception.abandoned_folders(layout.receiving)]
-    freed = _disk_bytes([*objects, *leftovers], layout.links_dir)
+    freed = disk_bytes([*objects, *leftovers], layout.links_dir)
     kept = len(graph.needs) - sum(name in graph.needs for name in dead)
     return Collection(deleted=_store_paths(dead), kept=kept, freed=freed)
 
@@ -156,36 +157,6 @@ def _forget_trees(layout: StoreLayout) -> None:
         memory = layout.known_trees / name
         if not os.path.lexists(layout.store_dir / memory.readlink()):
             memory.unlink(missing_ok=True)
-
-
-def _disk_bytes(paths: Iterable[Path], links_dir: Path) -> int:
-    """The bytes of disk that removing all these would free: a file counts when no link to it stays."""
-    freed = 0
-    removed: Counter[tuple[int, int]] = Counter()
-    shared: dict[tuple[int, int], os.stat_result] = {}
-    rest = [os.fspath(path) for path in paths]
-    while rest:
-        path = rest.pop()
-        try:
-            status = os.lstat(path)
-        except FileNotFoundError:
-            continue
-        if stat.S_ISDIR(status.st_mode):
-            rest.extend(f"{path}/{name}" for name in os.listdir(path))  # noqa: PTH208 - Path is slow
-            freed += status.st_blocks * 512
-        elif status.st_nlink == 1:
-            freed += status.st_blocks * 512
-        else:
-            removed[status.st_dev, status.st_ino] += 1
-            shared[status.st_dev, status.st_ino] = status
-    optimised: set[int] = set()
-    if shared and links_dir.is_dir():
-        with os.scandir(links_dir) as links:
-            optimised = {link.inode() for link in links}
-    for identity, status in shared.items():
-        if removed[identity] + (status.st_ino in optimised) >= status.st_nlink:
-            freed += status.st_blocks * 512
-    return freed
 
 
 def _store_paths(names: Iterable[str]) -> tuple[StorePath, ...]:

@@ -12,14 +12,6 @@ from hf_pack.formats.store_path import STORE_DIR, StorePath
 LINKS = ".links"  #: the directory in the store directory that ``nix-store --optimise`` keeps
 
 
-def names_in(directory: Path) -> set[str]:
-    """The names of a directory's entries, none when it is not there."""
-    try:
-        return {path.name for path in directory.iterdir()}
-    except FileNotFoundError:
-        return set()
-
-
 @dataclass(frozen=True, slots=True)
 class StoreLayout:
     """The paths of a store below ``root``, which is absolute and free of symbolic links.

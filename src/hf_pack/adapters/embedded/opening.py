@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from hf_pack.adapters.embedded.layout import LINKS, StoreLayout, names_in
-from hf_pack.adapters.embedded.locks import locked
+from hf_pack.adapters.embedded.layout import LINKS, StoreLayout
+from hf_pack.disk.locks import locked
+from hf_pack.disk.staging import names_in
 from hf_pack.errors import StoreError
 
 SCHEMA = 10  #: the number of Nix's database schema that this tool reads and writes

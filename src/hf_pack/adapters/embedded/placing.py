@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_pack.adapters.embedded import objects
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.layout import StoreLayout
-from hf_pack.adapters.embedded.locks import object_locks
-from hf_pack.adapters.embedded.staging import remove_tree
+from hf_pack.disk import objects
+from hf_pack.disk.locks import object_locks
+from hf_pack.disk.staging import remove_tree
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.path_info import PathInfo
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hf_pack.adapters.embedded import temp_roots
-from hf_pack.adapters.embedded.layout import StoreLayout, names_in
-from hf_pack.adapters.embedded.locks import locked
-from hf_pack.adapters.embedded.staging import remove_tree
+from hf_pack.adapters.embedded.layout import StoreLayout
+from hf_pack.disk.locks import locked
+from hf_pack.disk.staging import names_in, remove_tree
 from hf_pack.formats import nix32
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.store_path import StorePath

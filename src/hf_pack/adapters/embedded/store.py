@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hf_pack.adapters.embedded import temp_roots
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.layout import StoreLayout
-from hf_pack.adapters.embedded.refusals import refusing
+from hf_pack.disk.refusals import refusing
 from hf_pack.errors import StoreError
 from hf_pack.formats.store_path import StorePath
 
@@ -46,7 +46,7 @@ class EmbeddedStore:
     @cached_property
     def _blobs(self) -> BlobAdder:
         from hf_pack.adapters.embedded.blobs import BlobAdder
-        from hf_pack.adapters.embedded.identities import Identities
+        from hf_pack.disk.identities import Identities
 
         identities = Identities(self._layout.identities)
         return BlobAdder(
@@ -125,11 +125,12 @@ class EmbeddedStore:
     @contextmanager
     def receive(self, blob: Blob) -> Iterator[Reception | None]:
         """See :class:`hf_pack.ports.Store`. What is here of a blob stays for a week when it is not finished."""
-        from hf_pack.adapters.embedded.reception import receiving
+        from hf_pack.adapters.embedded.destination import EmbeddedDestination
+        from hf_pack.disk.reception import receiving
 
         with self.session(), ExitStack() as open_reception:
             with self._writing("receive a file"):  # not around what the caller does with the reception
-                reception = open_reception.enter_context(receiving(blob, self._blobs))
+                reception = open_reception.enter_context(receiving(blob, EmbeddedDestination(self._blobs)))
             yield reception
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
@@ -139,7 +140,7 @@ class EmbeddedStore:
 
     def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""
-        from hf_pack.adapters.embedded.checking import problems_of
+        from hf_pack.disk.checking import problems_of
         from hf_pack.model.findings import Problem
 
         with self._refusing("check the store"):
@@ -150,21 +151,21 @@ class EmbeddedStore:
 
     def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""
-        from hf_pack.adapters.embedded import reading
+        from hf_pack.disk import reading
 
         with self._refusing("check the store"):
             return reading.compare(plan, self.real_path(store_path), store_path)
 
     def package_files(self, store_path: StorePath) -> PackageFiles | None:
         """See :class:`hf_pack.ports.Store`."""
-        from hf_pack.adapters.embedded import reading
+        from hf_pack.disk import reading
 
         with self._refusing("read the store"):
             return reading.package_files(self.real_path(store_path))
 
     def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
         """See :class:`hf_pack.ports.Store`."""
-        from hf_pack.adapters.embedded import reading
+        from hf_pack.disk import reading
 
         try:
             return reading.read(self.real_path(store_path), inside, offset, size)
@@ -174,7 +175,7 @@ class EmbeddedStore:
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""
         from hf_pack.adapters.embedded.placing import replace
-        from hf_pack.adapters.embedded.staging import staging_folder
+        from hf_pack.disk.staging import staging_folder
 
         with self._writing("repair the store"), staging_folder(self._layout.staging) as folder:
             self._temp_roots.add([blob.store_path])
@@ -184,7 +185,7 @@ class EmbeddedStore:
     def replace_tree(self, plan: Plan, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Its blobs are sound already."""
         from hf_pack.adapters.embedded.placing import replace
-        from hf_pack.adapters.embedded.staging import staging_folder
+        from hf_pack.disk.staging import staging_folder
 
         with self._writing("repair the store"), staging_folder(self._layout.staging) as folder:
             info, _read = self._trees.info(plan, progress)

@@ -20,8 +20,9 @@ from itertools import count
 from pathlib import Path
 
 from hf_pack.adapters.embedded.gc_socket import socket_address
-from hf_pack.adapters.embedded.layout import StoreLayout, names_in
-from hf_pack.adapters.embedded.locks import is_still, open_lock, try_lock
+from hf_pack.adapters.embedded.layout import StoreLayout
+from hf_pack.disk.locks import is_still, open_lock, try_lock
+from hf_pack.disk.staging import names_in
 from hf_pack.formats.store_path import StorePath
 
 _RETRY_SECONDS = 0.005

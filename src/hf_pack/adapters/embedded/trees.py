@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_pack.adapters.embedded import objects
-from hf_pack.adapters.embedded.blobs import free_bytes
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import Staged, place
-from hf_pack.adapters.embedded.refusals import OUT_OF_SPACE, out_of_space
-from hf_pack.adapters.embedded.staging import staging_folder
 from hf_pack.adapters.embedded.temp_roots import TempRoots
+from hf_pack.disk import objects
+from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space
+from hf_pack.disk.staging import staging_folder
 from hf_pack.errors import StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.format_error import FormatError

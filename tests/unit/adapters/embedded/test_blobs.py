@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from tests.embedded_stores import Quiet, add_bytes, source_file, store_entries
 
-from hf_pack.adapters.embedded import objects
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.disk import objects
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash

@@ -14,10 +14,11 @@ from tests.embedded_stores import (
     store_entries,
 )
 
-from hf_pack.adapters.embedded import staging
-from hf_pack.adapters.embedded.layout import StoreLayout, names_in
+from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.adapters.embedded.temp_roots import TempRoots
+from hf_pack.disk import staging
+from hf_pack.disk.staging import names_in
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.lock import Blob
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded.layout import StoreLayout, names_in
+from hf_pack.adapters.embedded.layout import StoreLayout
+from hf_pack.disk.staging import names_in
 from hf_pack.formats.store_path import StorePath
 
 _PATH = StorePath("0" * 32, "name")

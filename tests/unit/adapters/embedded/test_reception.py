@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.embedded_stores import NEEDS_NIX, Quiet, add_bytes, assert_sound, nix_path_info, store_entries
 
-from hf_pack.adapters.embedded import front_hash, partial_file, received_parts, reception, write_back
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.disk import front_hash, partial_file, received_parts, reception, write_back
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash

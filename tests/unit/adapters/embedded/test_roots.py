@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.embedded_stores import Quiet, add_bytes, linked_plan
 
-from hf_pack.adapters.embedded.layout import names_in
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.disk.staging import names_in
 from hf_pack.errors import StoreError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Root

@@ -9,9 +9,10 @@ from tests.embedded_stores import run_beside
 
 from hf_pack.adapters.embedded import opening
 from hf_pack.adapters.embedded.gc_socket import serving
-from hf_pack.adapters.embedded.layout import StoreLayout, names_in
-from hf_pack.adapters.embedded.locks import locked, open_lock, try_lock
+from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.temp_roots import TempRoots, of_this_process, read_all
+from hf_pack.disk.locks import locked, open_lock, try_lock
+from hf_pack.disk.staging import names_in
 from hf_pack.formats.store_path import StorePath
 
 _ONE, _TWO = StorePath("1" * 32, "one"), StorePath("2" * 32, "two")

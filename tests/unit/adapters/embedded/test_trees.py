@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.embedded_stores import Quiet, add_bytes, linked_plan, self_contained_plan
 
-from hf_pack.adapters.embedded import objects
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.disk import objects
 from hf_pack.errors import StoreError
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.lock import Blob

@@ -10,8 +10,8 @@ import errno
 import os
 from threading import Condition, Event, Thread
 
-from hf_pack.adapters.embedded.fan_out import MIB, Cancelled, fan_out, new_buffers
-from hf_pack.adapters.embedded.object_hash import FlatHash, FlatHasher
+from hf_pack.disk.fan_out import MIB, Cancelled, fan_out, new_buffers
+from hf_pack.disk.object_hash import FlatHash, FlatHasher
 
 _CHUNK = MIB // 2  # stays in a core's cache between the read and the digest
 _BUFFERS = 4

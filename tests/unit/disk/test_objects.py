@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded import objects
+from hf_pack.disk import objects
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from threading import Condition, Thread
 
-from hf_pack.adapters.embedded.fan_out import MIB
+from hf_pack.disk.fan_out import MIB
 
 _BATCH = 32 * MIB
 

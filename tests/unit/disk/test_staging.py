@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded.staging import dead_folders, remove_dead, remove_tree, staging_folder
+from hf_pack.disk.staging import dead_folders, remove_dead, remove_tree, staging_folder
 
 
 def test_a_folder_lives_as_long_as_its_block(tmp_path: Path) -> None:

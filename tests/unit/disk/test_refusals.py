@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded.refusals import out_of_space, refusing
+from hf_pack.disk.refusals import out_of_space, refusing
 from hf_pack.errors import IntegrityError, StoreError
 
 _ROOT = Path("/stores/mine")

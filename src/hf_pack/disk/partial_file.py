@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 
-from hf_pack.adapters.embedded import objects
-from hf_pack.adapters.embedded.fan_out import MIB
-from hf_pack.adapters.embedded.front_hash import FrontHash
-from hf_pack.adapters.embedded.object_hash import FlatHash
-from hf_pack.adapters.embedded.received_parts import ReceivedParts
-from hf_pack.adapters.embedded.write_back import WriteBack
+from hf_pack.disk import objects
+from hf_pack.disk.fan_out import MIB
+from hf_pack.disk.front_hash import FrontHash
+from hf_pack.disk.object_hash import FlatHash
+from hf_pack.disk.received_parts import ReceivedParts
+from hf_pack.disk.write_back import WriteBack
 from hf_pack.ports import ByteRange
 
 _CHUNK = MIB  # so that the digests need not wait for the end of a long write

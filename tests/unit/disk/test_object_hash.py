@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded.object_hash import hash_flat, hash_tree
+from hf_pack.disk.object_hash import hash_flat, hash_tree
 from hf_pack.formats import nar
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.hashes import Hash

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded import identities as module
-from hf_pack.adapters.embedded.identities import Identities
+from hf_pack.disk import identities as module
+from hf_pack.disk.identities import Identities
 from hf_pack.formats.hashes import Hash
 
 SECOND = 1_000_000_000
@@ -48,7 +48,7 @@ def test_finds_what_it_remembers_also_through_links_and_in_another_process(cache
     link = file.with_name("link")
     link.symlink_to(file.name)
     script = (
-        "import sys; from pathlib import Path; from hf_pack.adapters.embedded.identities import Identities\n"
+        "import sys; from pathlib import Path; from hf_pack.disk.identities import Identities\n"
         "found = Identities(Path(sys.argv[1])).find(Path(sys.argv[2])); print(found and found.hex())"
     )
     command = [sys.executable, "-c", script, str(cache), str(link)]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
 
-from hf_pack.adapters.embedded.fan_out import MIB
+from hf_pack.disk.fan_out import MIB
 from hf_pack.ports import ByteRange
 
 _PART = 32 * MIB

@@ -50,6 +50,12 @@ def out_of_space(*, needed: int, free: int, place: Path) -> StoreError:
     return StoreError(f"the store needs {needed:,} bytes, {free:,} are free\n  at {place}", hint=_HINTS[errno.ENOSPC])
 
 
+def free_bytes(place: Path) -> int:
+    """Bytes of disk that this user may still fill."""
+    status = os.statvfs(place)
+    return status.f_frsize * (status.f_bfree if os.geteuid() == 0 else status.f_bavail)
+
+
 def _database_refusal(action: str, root: Path, error: sqlite3.Error) -> StoreError:
     name = getattr(error, "sqlite_errorname", "") or ""
     hint = ""

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from hf_pack.adapters.embedded.object_hash import hash_flat
+from hf_pack.disk.object_hash import hash_flat
 from hf_pack.errors import StoreError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Problem

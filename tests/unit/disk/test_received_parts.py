@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded import received_parts
-from hf_pack.adapters.embedded.received_parts import ReceivedParts
+from hf_pack.disk import received_parts
+from hf_pack.disk.received_parts import ReceivedParts
 from hf_pack.ports import ByteRange
 
 MIB = 1 << 20

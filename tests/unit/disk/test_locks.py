@@ -4,7 +4,7 @@ import os
 import threading
 from pathlib import Path
 
-from hf_pack.adapters.embedded.locks import is_still, locked, object_locks, open_lock, try_lock
+from hf_pack.disk.locks import is_still, locked, object_locks, open_lock, try_lock
 
 
 def test_only_one_holds_an_exclusive_lock(tmp_path: Path) -> None:

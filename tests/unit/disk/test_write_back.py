@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded import write_back
-from hf_pack.adapters.embedded.write_back import WriteBack
+from hf_pack.disk import write_back
+from hf_pack.disk.write_back import WriteBack
 
 
 @pytest.fixture(autouse=True)

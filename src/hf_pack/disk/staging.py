@@ -9,10 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hf_pack.adapters.embedded.layout import names_in
-from hf_pack.adapters.embedded.locks import is_still, open_lock, try_lock
+from hf_pack.disk.locks import is_still, open_lock, try_lock
 
 _LOCK = ".lock"
+
+
+def names_in(directory: Path) -> set[str]:
+    """The names of a directory's entries, none when it is not there."""
+    try:
+        return {path.name for path in directory.iterdir()}
+    except FileNotFoundError:
+        return set()
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_pack.adapters.embedded import front_hash
-from hf_pack.adapters.embedded.front_hash import FrontHash
+from hf_pack.disk import front_hash
+from hf_pack.disk.front_hash import FrontHash
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
 

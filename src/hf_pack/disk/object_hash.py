@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 
-from hf_pack.adapters.embedded.fan_out import MIB, fan_out, fill_from, new_buffers
+from hf_pack.disk.fan_out import MIB, fan_out, fill_from, new_buffers
 from hf_pack.formats import nar
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.hashes import Hash, HashAlgorithm

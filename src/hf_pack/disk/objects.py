@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hf_pack.adapters.embedded.staging import remove_tree
+from hf_pack.disk.staging import remove_tree
 from hf_pack.formats import nar
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo

@@ -13,16 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
+from typing import Protocol
 
-from hf_pack.adapters.embedded import objects
-from hf_pack.adapters.embedded.blobs import BlobAdder, blob_info, free_bytes
-from hf_pack.adapters.embedded.layout import names_in
-from hf_pack.adapters.embedded.locks import is_still, open_lock, try_lock
-from hf_pack.adapters.embedded.object_hash import FlatHash
-from hf_pack.adapters.embedded.partial_file import PartialFile
-from hf_pack.adapters.embedded.placing import Staged, place
-from hf_pack.adapters.embedded.refusals import OUT_OF_SPACE, out_of_space, refusing
-from hf_pack.adapters.embedded.staging import remove_tree, staging_folder
+from hf_pack.disk.locks import is_still, open_lock, try_lock
+from hf_pack.disk.object_hash import FlatHash
+from hf_pack.disk.partial_file import PartialFile
+from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space, refusing
+from hf_pack.disk.staging import names_in, remove_tree
 from hf_pack.errors import IntegrityError
 from hf_pack.model.lock import Blob
 from hf_pack.ports import AddedBlob, ByteRange
@@ -33,14 +30,32 @@ _LOCK = "lock"
 KEPT_SECONDS = 7 * 24 * 3600
 
 
+class Destination(Protocol):
+    """The store that a blob is received for."""
+
+    @property
+    def receiving(self) -> Path:
+        """The directory that holds receptions."""
+
+    @property
+    def root(self) -> Path:
+        """The place to name when there is no room, or when it refuses."""
+
+    def has(self, blob: Blob) -> bool:
+        """Whether the blob is valid, perhaps made so just now from other objects; it is protected then."""
+
+    def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
+        """Make the proven file the blob. It may be moved away, and is removed afterwards when it was not."""
+
+
 @contextmanager
-def receiving(blob: Blob, adder: BlobAdder) -> Iterator[EmbeddedReception | None]:
+def receiving(blob: Blob, store: Destination) -> Iterator[StagedReception | None]:
     """See :meth:`hf_pack.ports.Store.receive`. OSError on the way in is the caller's to turn.
 
     Waits as long as another reception of the same sha256 is open, also one of this very thread.
     """
-    folder = adder.layout.receiving / blob.sha256.hex()
-    if adder.without_reading(blob.name, blob.sha256) is not None:
+    folder = store.receiving / blob.sha256.hex()
+    if store.has(blob):
         # Of one that was killed before it could tidy up, or that the blob overtook on another way.
         if (lock := _try_hold(folder)) is not None:
             with _held(lock):
@@ -49,11 +64,11 @@ def receiving(blob: Blob, adder: BlobAdder) -> Iterator[EmbeddedReception | None
         yield None
         return
     with _held(_hold(folder)):
-        if adder.without_reading(blob.name, blob.sha256) is not None:
+        if store.has(blob):
             _remove(folder)
             yield None
             return
-        reception = EmbeddedReception(blob, folder, adder)
+        reception = StagedReception(blob, folder, store)
         try:
             reception.require_space()
             yield reception
@@ -61,17 +76,17 @@ def receiving(blob: Blob, adder: BlobAdder) -> Iterator[EmbeddedReception | None
             reception.close()
 
 
-class EmbeddedReception:
+class StagedReception:
     """Implements :class:`hf_pack.ports.Reception`; the lock on ``folder`` is held as long as this is open.
 
     ``missing`` gives the rest of a part that began, and ``write`` passes over bytes that are here already: a part may
     be sent from its start again, by another transport or by two at once.
     """
 
-    def __init__(self, blob: Blob, folder: Path, adder: BlobAdder) -> None:
+    def __init__(self, blob: Blob, folder: Path, store: Destination) -> None:
         self._blob = blob
         self._folder = folder
-        self._adder = adder
+        self._store = store
         self._file = PartialFile(folder, blob.size)
         self._written = 0  # bytes of this reception that were discarded
         self._done = False
@@ -108,7 +123,7 @@ class EmbeddedReception:
                 raise _mismatch(self._blob, found)
             self._file.settle()
             self._file.close()
-            self._place(found)
+            self._store.take(self._blob, self._file.path, found)
             self._done = True
             _remove(self._folder)
             written = self._written + self._file.written
@@ -118,7 +133,7 @@ class EmbeddedReception:
         """Raise StoreError when the rest does not find room."""
         needed = sum(part.size for part in self._file.missing)
         if needed > (free := free_bytes(self._folder)):
-            raise out_of_space(needed=needed, free=free, place=self._adder.layout.root)
+            raise out_of_space(needed=needed, free=free, place=self._store.root)
 
     def close(self) -> None:
         """Leave what is here for the next reception of the blob."""
@@ -127,20 +142,9 @@ class EmbeddedReception:
             if not self._done and self._file.received == 0:
                 _remove(self._folder)
 
-    def _place(self, found: FlatHash) -> None:
-        layout = self._adder.layout
-        with staging_folder(layout.staging) as staging:
-            target = staging / "blob"
-            # A link, so that a kill before the end leaves what was received.
-            if not objects.link(self._file.path, target):
-                self._file.path.rename(target)
-            objects.sync(staging)
-            staged = Staged(path=target, info=blob_info(self._blob, found.nar_hash))
-            place([staged], layout, self._adder.database)
-
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        root = self._adder.layout.root
+        root = self._store.root
         with refusing(f"receive {self._blob.name}", root):
             try:
                 yield

@@ -6,7 +6,7 @@ import errno
 import stat
 from pathlib import Path
 
-from hf_pack.adapters.embedded.object_hash import hash_flat, hash_tree
+from hf_pack.disk.object_hash import hash_flat, hash_tree
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import parse_content_address

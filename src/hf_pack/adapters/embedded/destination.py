@@ -1,0 +1,45 @@
+"""The embedded store as the place that a blob is received for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_pack.adapters.embedded.blobs import BlobAdder, blob_info
+from hf_pack.adapters.embedded.placing import Staged, place
+from hf_pack.disk import objects
+from hf_pack.disk.object_hash import FlatHash
+from hf_pack.disk.staging import staging_folder
+from hf_pack.model.lock import Blob
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedDestination:
+    """Implements :class:`hf_pack.disk.reception.Destination`."""
+
+    adder: BlobAdder
+
+    @property
+    def receiving(self) -> Path:
+        """In the store's own file system, so that what arrived is moved in by a link."""
+        return self.adder.layout.receiving
+
+    @property
+    def root(self) -> Path:
+        """The store's root."""
+        return self.adder.layout.root
+
+    def has(self, blob: Blob) -> bool:
+        """Also when these bytes were valid under another name only: a link makes the blob then."""
+        return self.adder.without_reading(blob.name, blob.sha256) is not None
+
+    def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
+        """See :class:`hf_pack.disk.reception.Destination`."""
+        layout = self.adder.layout
+        with staging_folder(layout.staging) as staging:
+            target = staging / "blob"
+            # A link, so that a kill before the end leaves what was received.
+            if not objects.link(file, target):
+                file.rename(target)
+            objects.sync(staging)
+            place([Staged(path=target, info=blob_info(blob, found.nar_hash))], layout, self.adder.database)
