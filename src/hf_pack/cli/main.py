@@ -15,7 +15,7 @@ from hf_pack.cli.command import EXIT_CODES, add_to
 from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
-    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "diff", "bump", "gc", "roots",
+    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "diff", "bump", "export", "gc", "roots",
     "completion",
 )  # fmt: skip
 

@@ -1,0 +1,50 @@
+"""Export: packages of the workspace as files for other tools. Nothing is fetched, nothing is read from a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hf_pack.errors import LockError
+from hf_pack.expressions.nix_export import Files, nix_files, package_files
+from hf_pack.formats.hashes import Hash
+from hf_pack.model.manifest import Storage
+from hf_pack.model.workspace_document import WorkspaceSettings
+from hf_pack.steps.packages import Package
+
+
+def to_nix(packages: Sequence[Package], settings: WorkspaceSettings) -> Files:
+    """``default.nix`` and what it reads, by relative path.
+
+    Raises LockError for a self-contained package that was never built as it is planned now.
+    """
+    return nix_files(data_of(packages, settings))
+
+
+def data_of(packages: Sequence[Package], settings: WorkspaceSettings) -> Mapping[str, Files]:
+    """The data of each package, by name."""
+    return {
+        package.name: package_files(
+            package.manifest,
+            package.lock,
+            package.plan,
+            package.version,
+            package.kept,
+            nar_hash=_recorded_nar_hash(package),
+            mirrors=settings.mirrors,
+            caches=settings.caches,
+        )
+        for package in packages
+    }
+
+
+def _recorded_nar_hash(package: Package) -> Hash | None:
+    if package.manifest.storage is Storage.LINKED:
+        return None
+    record = package.record
+    if record is None or record.plan_digest != package.plan.digest():
+        raise LockError(
+            f"{package.name} is self-contained: its hash is known after it was built, and it "
+            + ("never was" if record is None else "was not as it is planned now"),
+            hint=f"hf-pack build {package.name}",
+        )
+    return record.nar_hash
