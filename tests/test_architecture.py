@@ -21,9 +21,11 @@ ALLOWED: dict[str, set[str]] = {
     "expressions": {"model", "formats"},
     "ports": {"model", "formats"},
     "durable": set(),
+    "web_pool": set(),
+    "side_by_side": set(),
     "disk": {"ports", "model", "formats"},
-    "adapters": {"disk", "ports", "model", "formats", "durable"},
-    "steps": {"ports", "expressions", "layouts", "runtimes", "weights", "model", "formats"},
+    "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"},
+    "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "weights", "model", "formats"},
     "wiring": {"adapters", "steps", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
     "cli": {

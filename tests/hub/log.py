@@ -103,6 +103,12 @@ class RequestLog:
         return sum(request.sent for request in self.requests)
 
     @property
+    def so_far(self) -> tuple[Request, ...]:
+        """Every request as it stands, without waiting for anything."""
+        with self._idle:
+            return tuple(entry.record() for entry in self._entries)
+
+    @property
     def bytes_by_file(self) -> Counter[str]:
         """Body bytes by file path, over all repositories, from ``resolve``, the CDN and xorbs together."""
         sums: Counter[str] = Counter()

@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end import large_tokenizer
 from tests.from_hub import HubPlace, declared_shards, hub_place
 from tests.hub import Request, Source, TestHub
-from tests.models import as_json, filler, gguf, safetensors, shard_index, tiny_model
+from tests.models import as_json, filler, gguf, safetensors, tiny_model
 
 REPO = "acme/tiny-llm"
 SHARDS = tiny_model(shards=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Never
@@ -75,4 +76,24 @@ class _Child(TerminalProgress):
 def _bar(what: str, total: int) -> tqdm[Never]:
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=what[:40], unit="B", unit_scale=True, unit_divisor=1024, leave=False, file=sys.stderr)
+    columns, lines = _screen()
+    return tqdm(
+        total=total,
+        desc=what[:40],
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        leave=False,
+        file=sys.stderr,
+        ncols=columns,
+        nrows=lines,
+    )
+
+
+def _screen() -> tuple[int, int]:
+    """Columns and lines; those of any terminal where it has none of its own, as in a container."""
+    try:
+        screen = os.get_terminal_size(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return 80, 24
+    return screen.columns or 80, screen.lines or 24

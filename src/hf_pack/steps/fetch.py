@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from functools import partial
-from threading import Thread
 
 from hf_pack.errors import Error, HubError, IntegrityError
 from hf_pack.ports import AddedBlob, BlobFinder, BlobSource, FileToAdd, Progress, Sources, Store, WantedBlob
+from hf_pack.side_by_side import side_by_side
 
 #: Files on their way at once; each may use several connections.
 AT_ONCE = 4
@@ -82,7 +81,7 @@ def _received(
     wanted: Sequence[WantedBlob], sources: Sequence[BlobSource], store: Store, progress: Progress
 ) -> list[AddedBlob]:
     largest_first = sorted(wanted, key=lambda one: -one.blob.size)
-    futures = _started([partial(_receive, one, sources, store, progress) for one in largest_first])
+    futures = side_by_side([partial(_receive, one, sources, store, progress) for one in largest_first], AT_ONCE)
     try:
         # A full disk or an interrupt ends all; a file that cannot be had lets the others arrive.
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -100,28 +99,6 @@ def _received(
     if failures:
         raise _error(failures, len(wanted))
     return [outcome for outcome in outcomes if isinstance(outcome, AddedBlob)]
-
-
-def _started(jobs: Sequence[Callable[[], _Outcome]]) -> list[Future[_Outcome]]:
-    """The jobs in order, ``AT_ONCE`` at a time, in threads that no interrupted process waits for at its end."""
-    futures: list[Future[_Outcome]] = [Future() for _ in jobs]
-    queue = deque(zip(futures, jobs, strict=True))
-
-    def work() -> None:
-        while queue:
-            try:
-                future, job = queue.popleft()
-            except IndexError:  # another thread was faster
-                return
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(job())
-                except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
-                    future.set_exception(error)
-
-    for number in range(min(AT_ONCE, len(jobs))):
-        Thread(target=work, name=f"fetch-{number}", daemon=True).start()
-    return futures
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from hf_pack.adapters.hub.bodies import LinkExpired, read_range, read_whole
 from hf_pack.adapters.hub.limits import Limits
@@ -19,6 +19,7 @@ from hf_pack.errors import IntegrityError, SourceError
 from hf_pack.model.file_names import shown
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
 from hf_pack.ports import SourceFile, SourceListing
+from hf_pack.side_by_side import side_by_side
 
 _MOST_READERS = 16
 
@@ -55,14 +56,13 @@ class HubSource:
         if not reads:
             return
         readers = min(_MOST_READERS, 2 * self._web.limits.connections, len(reads))
-        with ThreadPoolExecutor(readers, thread_name_prefix="hub-read") as pool:
-            futures = [pool.submit(self.read, path, size=size) for path, size in reads]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        futures = side_by_side([partial(self.read, path, size=size) for path, size in reads], readers)
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
 
     def read(self, path: str, *, size: int | None = None) -> bytes:
         """The first ``size`` bytes of a file, or all of them, which are then what the Hub's list says they are.

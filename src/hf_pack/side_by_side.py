@@ -1,0 +1,33 @@
+"""Jobs side by side, in threads that a process which is interrupted does not wait for at its end."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from threading import Thread
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def side_by_side(jobs: Sequence[Callable[[], Result]], threads: int) -> list[Future[Result]]:
+    """Start the jobs in order, ``threads`` at a time; a future each. Those that have not begun can be cancelled."""
+    futures: list[Future[Result]] = [Future() for _ in jobs]
+    queue = deque(zip(futures, jobs, strict=True))
+
+    def work() -> None:
+        while queue:
+            try:
+                future, job = queue.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(job())
+                except BaseException as error:  # noqa: BLE001 - raised again by whoever asks for the result
+                    future.set_exception(error)
+
+    for number in range(min(threads, len(jobs))):
+        Thread(target=work, name=f"job-{number}", daemon=True).start()
+    return futures
