@@ -88,13 +88,10 @@ def open_places(workspace: Workspace, store: Store, *, offline: bool = False) ->
 
 def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewhere:
     """The user's own store, when it is another one, and the Hub's cache; then caches, mirrors, the Hub."""
-    from dataclasses import replace
-
     from hf_pack.adapters.binary_cache import BinaryCache
     from hf_pack.adapters.hub.hf_cache import HubCacheFinder
-    from hf_pack.adapters.hub.http_parts import HubHttp
     from hf_pack.adapters.hub.settings import client_limits, client_settings
-    from hf_pack.adapters.hub.xet_stream import HubXet
+    from hf_pack.adapters.hub.transports import hub_transports
     from hf_pack.steps.fetch import Elsewhere
 
     settings = client_settings()
@@ -104,10 +101,9 @@ def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewher
         finders.append(HubCacheFinder(settings.cache))
     sources: list[BlobSource] = []
     if not offline and not settings.offline:
-        wanted, limits = read_settings(workspace), client_limits()
+        wanted = read_settings(workspace)
         sources += [BinaryCache(cache) for cache in wanted.caches]
-        sources += [HubHttp(replace(settings, endpoint=mirror, token=None), limits) for mirror in wanted.mirrors]
-        sources += [HubHttp(settings, limits), HubXet(settings, limits)]
+        sources += hub_transports(settings, client_limits(), wanted.mirrors)
     return Elsewhere(finders=tuple(finders), sources=tuple(sources))
 
 

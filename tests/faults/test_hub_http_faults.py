@@ -23,6 +23,7 @@ from tests.unit.adapters.hub.reception import (
 from hf_pack.adapters.hub.http_parts import HubHttp
 from hf_pack.adapters.hub.hub_errors import StalledError
 from hf_pack.adapters.hub.limits import Limits
+from hf_pack.adapters.hub.web import Web
 from hf_pack.errors import HubError, StoreError
 
 SIZE = 20 * PART + 12_345
@@ -32,7 +33,7 @@ PLACES = [0, SIZE // 2, -1]
 def fetched(hub: TestHub, path: str = PATH, limits: Limits = IMPATIENT) -> MemoryReception:
     """The reception after one whole fetch, its progress counted right."""
     reception, progress = MemoryReception(wanted_blob(hub, path)), NoProgress()
-    assert HubHttp(settings_of(hub), limits).fetch(reception.wanted, reception, progress)
+    assert HubHttp(Web(settings_of(hub), limits)).fetch(reception.wanted, reception, progress)
     assert progress.size == reception.written
     reception.finish()
     assert not hub.leaks
@@ -97,7 +98,7 @@ def test_all_files_at_once_break_off_everywhere(kind: Any) -> None:
         hub.add_repo(REPO, files)
         for at in PLACES:
             hub.fault(kind, at=at)
-        source = HubHttp(settings_of(hub), IMPATIENT)
+        source = HubHttp(Web(settings_of(hub), IMPATIENT))
         receptions = {path: MemoryReception(wanted_blob(hub, path)) for path in files}
         threads = [
             threading.Thread(target=source.fetch, args=(reception.wanted, reception, NoProgress()))
@@ -121,7 +122,7 @@ def test_a_line_that_always_breaks_still_gets_there(at: int) -> None:
 
 def refusal(hub: TestHub, reception: MemoryReception, kind: type[HubError] = HubError) -> HubError:
     with pytest.raises(kind) as caught:
-        HubHttp(settings_of(hub), IMPATIENT).fetch(reception.wanted, reception, NoProgress())
+        HubHttp(Web(settings_of(hub), IMPATIENT)).fetch(reception.wanted, reception, NoProgress())
     assert not hub.leaks
     return caught.value
 
@@ -138,7 +139,7 @@ def test_what_is_here_is_not_fetched_again(at: int) -> None:
         assert missing < SIZE
         hub.faults.clear()
         hub.reset()
-        HubHttp(settings_of(hub), IMPATIENT).fetch(reception.wanted, reception, NoProgress())
+        HubHttp(Web(settings_of(hub), IMPATIENT)).fetch(reception.wanted, reception, NoProgress())
         reception.finish()
         assert hub.bytes_by_file[PATH] == missing
         assert reception.data == data
@@ -192,7 +193,7 @@ def test_a_gated_file_says_what_to_click() -> None:
         hub.add_repo(REPO, {PATH: content(PART)}, gated="auto")
         reception = MemoryReception(wanted_blob(hub))
         with pytest.raises(HubError) as caught:
-            HubHttp(settings_of(hub, token=None), IMPATIENT).fetch(reception.wanted, reception, NoProgress())
+            HubHttp(Web(settings_of(hub, token=None), IMPATIENT)).fetch(reception.wanted, reception, NoProgress())
         assert caught.value.hint == (
             f"open {hub.endpoint}/org/name, accept the terms there, then log in: hf auth login"
         )
@@ -208,13 +209,13 @@ def test_an_error_of_the_store_ends_the_fetch() -> None:
     with serving(SIZE) as (hub, _):
         reception = FullDisk(wanted_blob(hub))
         with pytest.raises(StoreError, match="the disk is full"):
-            HubHttp(settings_of(hub), IMPATIENT).fetch(reception.wanted, reception, NoProgress())
+            HubHttp(Web(settings_of(hub), IMPATIENT)).fetch(reception.wanted, reception, NoProgress())
 
 
 def test_a_fetch_can_be_stopped() -> None:
     with serving(SIZE) as (hub, _):
         hub.fault("stall", PATH, at=SIZE // 2, times=None)
-        source = HubHttp(settings_of(hub), Limits(stall_seconds=60.0))
+        source = HubHttp(Web(settings_of(hub), Limits(stall_seconds=60.0)))
 
         class Stopping(MemoryReception):
             def write(self, offset: int, data: bytes | memoryview) -> None:

@@ -23,6 +23,7 @@ from tests.unit.adapters.hub.reception import (
 
 from hf_pack.adapters.hub.http_parts import HubHttp
 from hf_pack.adapters.hub.source import open_hub_source
+from hf_pack.adapters.hub.web import Web
 from hf_pack.adapters.hub.xet_stream import HubXet
 from hf_pack.errors import Error
 
@@ -58,12 +59,12 @@ class Talk(NoProgress):
 
 def by_http(hub: TestHub, talk: Talk) -> None:
     reception = MemoryReception(wanted_blob(hub))
-    HubHttp(settings_of(hub), IMPATIENT).fetch(reception.wanted, reception, talk)
+    HubHttp(Web(settings_of(hub), IMPATIENT)).fetch(reception.wanted, reception, talk)
 
 
 def by_xet(hub: TestHub, talk: Talk) -> None:
     reception = MemoryReception(wanted_blob(hub))
-    HubXet(settings_of(hub), IMPATIENT, plain_cas=True).fetch(reception.wanted, reception, talk)
+    HubXet(Web(settings_of(hub), IMPATIENT), plain_cas=True).fetch(reception.wanted, reception, talk)
 
 
 def by_reading(hub: TestHub, talk: Talk) -> None:

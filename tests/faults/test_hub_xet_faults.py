@@ -19,6 +19,7 @@ from tests.unit.adapters.hub.reception import (
 
 from hf_pack.adapters.hub.hub_errors import StalledError
 from hf_pack.adapters.hub.settings import HubSettings
+from hf_pack.adapters.hub.web import Web
 from hf_pack.adapters.hub.xet_stream import HubXet
 from hf_pack.errors import HubError
 
@@ -29,7 +30,7 @@ PLACES = [0, SIZE // 2, -1]
 
 
 def source(hub: TestHub) -> HubXet:
-    return HubXet(settings_of(hub), IMPATIENT, plain_cas=True)
+    return HubXet(Web(settings_of(hub), IMPATIENT), plain_cas=True)
 
 
 def test_all_is_well() -> None:
@@ -104,7 +105,7 @@ def test_a_storage_service_that_is_not_https_is_refused() -> None:
     with serving(SIZE, xet=True) as (hub, _):
         reception = MemoryReception(wanted_blob(hub))
         with pytest.raises(HubError, match="names a Xet storage service that is not https, which is refused"):
-            HubXet(settings_of(hub), IMPATIENT).fetch(reception.wanted, reception, NoProgress())
+            HubXet(Web(settings_of(hub), IMPATIENT)).fetch(reception.wanted, reception, NoProgress())
         assert all(request.origin == "hub" for request in hub.requests)
 
 
@@ -118,5 +119,5 @@ def test_xet_can_be_switched_off() -> None:
     with serving(PART, xet=True) as (hub, _):
         settings = HubSettings(endpoint=hub.endpoint, token=hub.token, xet=False)
         reception = MemoryReception(wanted_blob(hub))
-        assert not HubXet(settings, IMPATIENT, plain_cas=True).fetch(reception.wanted, reception, NoProgress())
+        assert not HubXet(Web(settings, IMPATIENT), plain_cas=True).fetch(reception.wanted, reception, NoProgress())
         assert not hub.requests

@@ -20,8 +20,10 @@ from tests.unit.adapters.hub.reception import (
 )
 
 from hf_pack.adapters.hub.http_parts import HubHttp
+from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.adapters.hub.source import open_hub_source
+from hf_pack.adapters.hub.web import Web
 from hf_pack.errors import HubError
 
 pytestmark = [
@@ -46,7 +48,7 @@ def test_a_model_is_listed_read_and_fetched_alike_from_both_servers(tmp_path: Pa
                 assert theirs.read(path) == ours.read(path)
             assert theirs.read(PATH, size=1000) == WEIGHTS[:1000]
             reception = MemoryReception(wanted_blob(hub))
-            assert HubHttp(settings).fetch(reception.wanted, reception, NoProgress())
+            assert HubHttp(Web(settings, Limits())).fetch(reception.wanted, reception, NoProgress())
             reception.finish()
             with pytest.raises(HubError, match="the Hub has no such model, or it is private"):
                 open_hub_source(type(reception.wanted.repo_id)("org", "none"), "main", settings, IMPATIENT)

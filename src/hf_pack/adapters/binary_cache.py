@@ -12,24 +12,27 @@ import lzma
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urljoin, urlsplit
+
+from urllib3 import Retry
 
 from hf_pack.errors import HubError, UsageError
 from hf_pack.formats import nar
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.narinfo import NarInfo
 from hf_pack.ports import Progress, Reception, WantedBlob
-
-if TYPE_CHECKING:
-    import urllib3
+from hf_pack.web_pool import Answer, WebPool
 
 _CHUNK = 1 << 20
 _CONTENTS = len(nar.file_header(0))
 _MOST_NARINFO = 1 << 20
 _TRIES = 5  #: in a row that bring nothing
+_MAY_PASS = (429, 500, 502, 503, 504)
+_CONNECTIONS = 4
 _SCHEMES = ("file", "http", "https")
 
 
@@ -160,27 +163,30 @@ class _Web:
     def __init__(self, url: str, name: str) -> None:
         self._base = url.rstrip("/") + "/"
         self._name = name
-        self._pool: urllib3.PoolManager | None = None
+        retries = Retry(_TRIES, backoff_factor=0.2, status_forcelist=_MAY_PASS, raise_on_status=False)
+        self._pool = WebPool(connections=_CONNECTIONS, connect_seconds=10, read_seconds=15, retries=retries)
 
     def small(self, relative: str) -> bytes | None:
-        with self._get(relative, {}) as response:
-            if response.status in (403, 404, 410):
+        with closing(self._get(relative, {})) as answer:
+            try:
+                data = answer.read(_MOST_NARINFO)  # of an error, too: the connection stays usable so
+            except OSError as error:
+                raise self._failed(relative, error) from None
+            if answer.status in (403, 404, 410):
                 return None
-            self._check(response, relative, 200)
-            return response.read(_MOST_NARINFO)
+            self._check(answer, relative, 200)
+            return data
 
     def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]:
         """Goes on after a broken connection from where it broke, as long as every try brings something."""
-        import urllib3
-
         done, in_vain = 0, 0
         while size is None or done < size:
             last = "" if size is None else str(offset + size - 1)
-            before = done
+            before, problem = done, "ends early"
             try:
-                with self._get(relative, {"Range": f"bytes={offset + done}-{last}"}) as response:
-                    skip = self._skip(response, relative, offset + done)
-                    for chunk in response.stream(_CHUNK, decode_content=False):
+                with closing(self._get(relative, {"Range": f"bytes={offset + done}-{last}"})) as answer:
+                    skip = self._skip(answer, relative, offset + done)
+                    while chunk := answer.read1(_CHUNK):
                         fresh = chunk[skip:] if size is None else chunk[skip : skip + size - done]
                         skip = max(0, skip - len(chunk))
                         if fresh:
@@ -190,50 +196,28 @@ class _Web:
                             return
                 if size is None:
                     return
-            except urllib3.exceptions.HTTPError as error:
-                in_vain = 0 if done > before else in_vain + 1
-                if in_vain >= _TRIES:
-                    raise HubError(f"{self._name}: {relative} breaks off: {type(error).__name__}") from None
-            else:
-                in_vain = 0 if done > before else in_vain + 1
-                if in_vain >= _TRIES:
-                    raise HubError(f"{self._name}: {relative} ends early")
+            except OSError as error:
+                problem = f"breaks off: {type(error).__name__}"
+            in_vain = 0 if done > before else in_vain + 1
+            if in_vain >= _TRIES:
+                raise HubError(f"{self._name}: {relative} {problem}")
 
-    def _skip(self, response: urllib3.BaseHTTPResponse, relative: str, wanted: int) -> int:
+    def _skip(self, answer: Answer, relative: str, wanted: int) -> int:
         """How many bytes come before the wanted ones: a server without ranges sends the whole file."""
-        if response.status == 206:
+        if answer.status == 206:
             return 0
-        self._check(response, relative, 200)
+        self._check(answer, relative, 200)
         return wanted
 
-    def _check(self, response: urllib3.BaseHTTPResponse, relative: str, expected: int) -> None:
-        if response.status != expected:
-            raise HubError(f"{self._name}: {relative}: HTTP {response.status}")
+    def _check(self, answer: Answer, relative: str, expected: int) -> None:
+        if answer.status != expected:
+            raise HubError(f"{self._name}: {relative}: HTTP {answer.status}")
 
-    def _get(self, relative: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        import urllib3
-
-        if self._pool is None:
-            retries = urllib3.Retry(total=_TRIES, backoff_factor=0.2, status_forcelist=(429, 500, 502, 503, 504))
-            timeout = urllib3.Timeout(connect=10, read=15)
-            proxy = _proxy(self._base)
-            self._pool = (
-                urllib3.ProxyManager(proxy, retries=retries, timeout=timeout)
-                if proxy
-                else urllib3.PoolManager(retries=retries, timeout=timeout)
-            )
-        url = urljoin(self._base, relative)
+    def _get(self, relative: str, headers: dict[str, str]) -> Answer:
         try:
-            return self._pool.request("GET", url, headers=headers, preload_content=False)
-        except urllib3.exceptions.HTTPError as error:
-            raise HubError(
-                f"{self._name}: {relative}: {type(error).__name__}", hint="is the cache reachable?"
-            ) from None
+            return self._pool.send("GET", urljoin(self._base, relative), headers)
+        except OSError as error:
+            raise self._failed(relative, error) from None
 
-
-def _proxy(url: str) -> str | None:
-    """The environment's proxy for this URL."""
-    from urllib.request import getproxies, proxy_bypass
-
-    parts = urlsplit(url)
-    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+    def _failed(self, relative: str, error: OSError) -> HubError:
+        return HubError(f"{self._name}: {relative}: {type(error).__name__}", hint="is the cache reachable?")

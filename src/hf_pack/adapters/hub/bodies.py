@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable
-from http.client import HTTPException
 
-from hf_pack.adapters.hub.connections import Answer
 from hf_pack.adapters.hub.hub_errors import Place, hub_error
 from hf_pack.adapters.hub.origin import origin_of
 from hf_pack.adapters.hub.retrying import Transient
 from hf_pack.adapters.hub.web import Web
 from hf_pack.errors import HubError
+from hf_pack.web_pool import Answer
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)")
 _PIECE = 1 << 16
@@ -56,16 +55,14 @@ def read_range(
     Raises HubError, Transient, LinkExpired; what was kept by then is right as far as it goes.
     """
     answer, position = open_range(web, url, start, stop, size, place)
-    buffer = memoryview(bytearray(min(_PIECE, stop - position)))
     try:
         while position < stop:
-            got = answer.read_into(buffer[: stop - position])
-            if not got:
+            piece = answer.read1(min(_PIECE, stop - position))
+            if not piece:
                 raise Transient(_wrong(place, f"{stop - start} bytes", f"{max(0, position - start)} bytes"))
-            if position + got > start:
-                keep(bytes(buffer[max(0, start - position) : got]))
-            position += got
-    except (OSError, HTTPException) as error:
+            keep(piece[max(0, start - position) :])
+            position += len(piece)
+    except OSError as error:
         raise web.lost(error, answer.url, place) from None
     finally:
         answer.close()
@@ -86,7 +83,7 @@ def read_whole(web: Web, url: str, size: int, place: Place) -> bytes:
         answer.read(1)  # the end of a compressed or chunked body, so that the connection can be used again
     except zlib.error:
         raise Transient(_wrong(place, "gzip", "something else")) from None
-    except (OSError, HTTPException) as error:
+    except OSError as error:
         raise web.lost(error, answer.url, place) from None
     finally:
         answer.close()

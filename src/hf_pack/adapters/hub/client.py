@@ -19,7 +19,7 @@ from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.origin import origin_of
 from hf_pack.adapters.hub.retrying import Transient, insist
 from hf_pack.adapters.hub.settings import HubSettings
-from hf_pack.adapters.hub.tls import ca_bundle, tls_context
+from hf_pack.web_pool import ca_bundle, tls_context
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from http.client import HTTPException
 
 from hf_pack.adapters.hub.bodies import LinkExpired, open_range
-from hf_pack.adapters.hub.connections import Answer
 from hf_pack.adapters.hub.hub_errors import Place, hub_error, stalled_error
-from hf_pack.adapters.hub.limits import Bandwidth, Limits
 from hf_pack.adapters.hub.locate import Link, locate
 from hf_pack.adapters.hub.origin import origin_of
 from hf_pack.adapters.hub.retrying import Patience, Transient
 from hf_pack.adapters.hub.runs import Run, Runs
-from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.adapters.hub.web import Web
 from hf_pack.ports import Progress, Reception, WantedBlob
+from hf_pack.web_pool import Answer
 
 _BUFFER = 1 << 20
 _SLOWEST = 1024  #: bytes a second; a connection below it is as good as stalled
@@ -26,14 +23,11 @@ _ENOUGH = 1 << 16  #: bytes that count as progress
 class HubHttp:
     """The Hub's resolve endpoint and its CDN, as a :class:`hf_pack.ports.BlobSource`.
 
-    One object is one command's: all its fetches share connections, bandwidth cap and ``stop``. Thread-safe.
+    Connections and bandwidth cap are ``web``'s, and shared with whoever else has it. Thread-safe.
     """
 
-    def __init__(self, settings: HubSettings, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
-        self._web = Web(settings, self._limits)
-        self._bandwidth = Bandwidth(self._limits.bytes_per_second)
-        self._slots = threading.BoundedSemaphore(self._limits.connections)
+    def __init__(self, web: Web) -> None:
+        self._web = web
         self._lock = threading.Lock()
         self._fetches: set[_Fetch] = set()
         self._stopped = False
@@ -46,7 +40,7 @@ class HubHttp:
     def fetch(self, wanted: WantedBlob, into: Reception, progress: Progress) -> bool:
         """Bring the missing parts; always True. Raises HubError, StalledError, and what ``into`` raises."""
         place = self._web.place(str(wanted.repo_id), wanted.commit_hash, wanted.path)
-        fetch = _Fetch(self._web, self._bandwidth, self._slots, wanted, place, into, progress)
+        fetch = _Fetch(self._web, wanted, place, into, progress)
         with self._lock:
             if self._stopped:
                 raise hub_error("the download was stopped", place)
@@ -71,22 +65,11 @@ class HubHttp:
 class _Fetch:
     """One blob on its way."""
 
-    def __init__(
-        self,
-        web: Web,
-        bandwidth: Bandwidth,
-        slots: threading.BoundedSemaphore,
-        wanted: WantedBlob,
-        place: Place,
-        into: Reception,
-        progress: Progress,
-    ) -> None:
+    def __init__(self, web: Web, wanted: WantedBlob, place: Place, into: Reception, progress: Progress) -> None:
         missing = into.missing
         self.place = place
         self._web = web
         self._limits = web.limits
-        self._bandwidth = bandwidth
-        self._slots = slots
         self._size = wanted.blob.size
         self._into = into
         self._progress = progress
@@ -143,7 +126,7 @@ class _Fetch:
         while run.parts and not self._stop.is_set():
             before = run.position
             try:
-                with self._slots:
+                with self._web.slots:
                     self._stream(run, buffer, self._size if from_start else run.stop - run.position)
             except _RangeIgnoredError as failure:
                 ignored += 1
@@ -183,7 +166,7 @@ class _Fetch:
                     offset += self._fill(answer, buffer[: run.position - offset], pace)
                 else:
                     offset += self._piece(run, answer, buffer, pace)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise self._web.lost(error, answer.url, self.place) from None
         finally:
             with self._lock:
@@ -191,7 +174,7 @@ class _Fetch:
             answer.close()
 
     def _buffer(self) -> memoryview:
-        return memoryview(bytearray(min(_BUFFER, self._bandwidth.piece)))
+        return memoryview(bytearray(min(_BUFFER, self._web.bandwidth.piece)))
 
     def _piece(self, run: Run, answer: Answer, buffer: memoryview, pace: _Pace) -> int:
         wanted = min(len(buffer), run.part_end - run.position)
@@ -205,16 +188,17 @@ class _Fetch:
                 self._into.write(run.position, buffer[:filled])
                 self._runs.wrote(run, filled)
                 self._progress.advance(filled)
-                self._bandwidth.spend(filled)
+                self._web.bandwidth.spend(filled)
         return filled
 
     def _fill(self, answer: Answer, view: memoryview, pace: _Pace) -> int:
         began = time.monotonic()
-        size = answer.read_into(view)
-        if not size:
+        data = answer.read1(len(view))
+        if not data:
             raise Transient(hub_error("the Hub sent less than it was asked for", self.place))
-        pace.read(size, time.monotonic() - began)
-        return size
+        view[: len(data)] = data
+        pace.read(len(data), time.monotonic() - began)
+        return len(data)
 
 
 class _RangeIgnoredError(Transient):

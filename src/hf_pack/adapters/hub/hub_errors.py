@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException
 
 from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
@@ -172,8 +171,8 @@ def transport_error(error: BaseException, place: Place, server: str) -> HubError
 
 def may_pass(error: BaseException) -> bool:
     """Whether a failed connection is worth another try."""
-    return not any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error)) and isinstance(
-        error, (OSError, HTTPException)
+    return isinstance(error, OSError) and not any(
+        isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error)
     )
 
 

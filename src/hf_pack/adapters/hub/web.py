@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import threading
 from collections.abc import Mapping
-from http.client import HTTPException
 from urllib.parse import quote
 
-from hf_pack.adapters.hub.connections import Answer, ConnectionPool
 from hf_pack.adapters.hub.hub_errors import (
     Place,
     hub_error,
@@ -18,11 +18,12 @@ from hf_pack.adapters.hub.hub_errors import (
     status_error,
     transport_error,
 )
-from hf_pack.adapters.hub.limits import Limits
+from hf_pack.adapters.hub.limits import Bandwidth, Limits
 from hf_pack.adapters.hub.origin import origin_of, redirected
 from hf_pack.adapters.hub.retrying import Transient
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.errors import HubError
+from hf_pack.web_pool import Answer, WebPool
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 8
@@ -30,12 +31,27 @@ _AGENT = "hf-pack"
 
 
 class Web:
-    """One user's requests over one pool of connections. Thread-safe."""
+    """One user's requests over one pool of connections, with one command's limits. Thread-safe.
+
+    Whoever reads bodies at length takes one of ``slots`` for it, and has ``bandwidth`` account for what comes.
+    """
 
     def __init__(self, settings: HubSettings, limits: Limits) -> None:
         self.settings = settings
         self.limits = limits
-        self._pool = ConnectionPool(limits)
+        self.bandwidth = Bandwidth(limits.bytes_per_second)
+        self.slots = threading.BoundedSemaphore(limits.connections)
+        self._pool = WebPool(
+            connections=2 * limits.connections,
+            connect_seconds=limits.connect_seconds,
+            read_seconds=limits.stall_seconds,
+        )
+
+    def beside(self, settings: HubSettings) -> Web:
+        """Another endpoint's requests, over the same connections and within the same limits."""
+        other = copy.copy(self)
+        other.settings = settings
+        return other
 
     def place(self, repo_id: str, revision: str, path: str | None = None) -> Place:
         """For messages."""
@@ -91,23 +107,23 @@ class Web:
             sent["Authorization"] = f"Bearer {token}"
         try:
             return self._pool.send(method, url, sent)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise self.lost(error, url, place) from None
 
     def _drain(self, answer: Answer, place: Place) -> None:
         try:
             answer.read(1 << 16)
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise self.lost(error, answer.url, place) from None
 
-    def lost(self, error: OSError | HTTPException, url: str, place: Place) -> HubError | Transient:
+    def lost(self, error: OSError, url: str, place: Place) -> HubError | Transient:
         """What to raise for a connection that failed."""
         report = transport_error(error, place, str(origin_of(url)))
         return Transient(report, stalled=isinstance(error, TimeoutError)) if may_pass(error) else report
 
     def refused(self, answer: Answer, place: Place) -> HubError | Transient:
         """What to raise for a status that is no success; closes the answer."""
-        with contextlib.suppress(OSError, HTTPException):
+        with contextlib.suppress(OSError):
             answer.read(1 << 16)  # an error page that is read leaves the connection usable
         answer.close()
         headers = dict(answer.headers.items())

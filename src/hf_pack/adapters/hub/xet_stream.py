@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.client import HTTPException
 from typing import Any
 
 from hf_pack.adapters.hub.hub_errors import Place, hub_error, stalled_error
-from hf_pack.adapters.hub.limits import Bandwidth, Limits
 from hf_pack.adapters.hub.locate import locate
 from hf_pack.adapters.hub.origin import origin_of
 from hf_pack.adapters.hub.retrying import Patience, Transient, insist
-from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.adapters.hub.web import Web
 from hf_pack.errors import HubError
 from hf_pack.ports import ByteRange, Progress, Reception, WantedBlob
@@ -45,11 +42,10 @@ class HubXet:
     mirror names, even one that has it create directories.
     """
 
-    def __init__(self, settings: HubSettings, limits: Limits | None = None, *, plain_cas: bool = False) -> None:
-        self._settings = settings
-        self._limits = limits or Limits()
-        self._web = Web(settings, self._limits)
-        self._bandwidth = Bandwidth(self._limits.bytes_per_second)
+    def __init__(self, web: Web, *, plain_cas: bool = False) -> None:
+        self._settings = web.settings
+        self._limits = web.limits
+        self._web = web
         self._plain_cas = plain_cas
         self._lock = threading.Lock()
         self._session: Any = None
@@ -115,7 +111,7 @@ class HubXet:
                         raise Transient(hub_error("the Xet storage sent more than it was asked for", place))
                     into.write(position, view[:taken])
                     progress.advance(taken)
-                    self._bandwidth.spend(taken)
+                    self._web.bandwidth.spend(taken)
                     position, view = position + taken, view[taken:]
                     if position == part_end:
                         part_end = next(ends, part_end)
@@ -169,7 +165,7 @@ class HubXet:
         try:
             body = json.loads(answer.read(_MOST_TOKEN_BYTES))
             access = CasAccess(url=str(body["casUrl"]), token=str(body["accessToken"]), expires=int(body["exp"]))
-        except (OSError, HTTPException) as error:
+        except OSError as error:
             raise self._web.lost(error, answer.url, place) from None
         except (ValueError, KeyError, TypeError):
             raise hub_error("the Hub's answer about its Xet storage makes no sense", place) from None

@@ -11,7 +11,18 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
 Respond = Callable[[BaseHTTPRequestHandler], None]
+
+
+def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxies, no certificates of one's own, whatever the environment of the tests says."""
+    for name in (*PROXIES, *map(str.upper, PROXIES), *BUNDLES):
+        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Requests: redirects, who gets the token, proxies, certificates, connections that went stale."""
+"""Requests: redirects, who gets the token, what is said of servers, proxies and certificates that refuse."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-from tests.unit.adapters.hub.servers import answer, certificate, listening, tunnel
+from tests.unit.adapters.hub.servers import answer, certificate, forget_settings, listening
 
 from hf_pack.adapters.hub.hub_errors import Place
 from hf_pack.adapters.hub.limits import Limits
@@ -19,14 +19,11 @@ from hf_pack.errors import HubError
 TOKEN = "hf_SecretToken"
 PLACE = Place(endpoint="http://hub", repo_id="org/name", revision="main")
 LIMITS = Limits(stall_seconds=5.0)
-VARIABLES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
-BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*VARIABLES, *BUNDLES):
-        monkeypatch.delenv(name, raising=False)
+    forget_settings(monkeypatch)
 
 
 def web(endpoint: str) -> Web:
@@ -86,67 +83,12 @@ def test_a_redirect_to_no_web_address_is_refused_without_showing_it() -> None:
     )
 
 
-def test_a_connection_is_used_again_and_a_stale_one_is_no_failure() -> None:
-    ports = []
-
-    def respond(handler: BaseHTTPRequestHandler) -> None:
-        ports.append(handler.client_address[1])
-        if handler.path == "/last":
-            handler.close_connection = True  # without saying so
-        answer(handler, b"ok")
-
-    with listening(respond) as hub:
-        sender = web(f"http://{hub}")
-        for path in ("/1", "/2", "/last", "/3"):
-            assert get(sender, f"http://{hub}{path}") == b"ok"
-    assert ports[0] == ports[1] == ports[2] != ports[3]
-
-
-def test_an_answer_closed_early_does_not_spoil_the_next() -> None:
-    with listening(lambda handler: answer(handler, handler.path.encode() * 1000)) as hub:
-        sender = web(f"http://{hub}")
-        first = sender.ask("GET", f"http://{hub}/a", {}, PLACE)
-        first.read(3)
-        first.close()
-        assert get(sender, f"http://{hub}/b") == b"/b" * 1000
-
-
 def test_a_server_that_is_not_there_may_come_back() -> None:
     with listening(echo_token) as hub:
         pass
     with pytest.raises(Transient) as caught:
         get(web(f"http://{hub}"), f"http://{hub}/x")
     assert caught.value.error.message.startswith(f"http://{hub} refuses connections\n")
-
-
-def test_a_proxy_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    def proxy(handler: BaseHTTPRequestHandler) -> None:
-        seen.append((handler.path, handler.headers["Proxy-Authorization"], handler.headers["Host"]))
-        answer(handler, b"proxied")
-
-    with listening(proxy) as place:
-        monkeypatch.setenv("http_proxy", f"http://user:p%40ss@{place}")
-        monkeypatch.setenv("no_proxy", "inside.example")
-        assert get(web("http://hub.example"), "http://hub.example/x?y") == b"proxied"
-    assert seen == [("http://hub.example/x?y", "Basic dXNlcjpwQHNz", "hub.example")]
-
-
-def test_no_proxy_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
-    with listening(echo_token) as hub:
-        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert get(web(f"http://{hub}"), f"http://{hub}/x") == f"Bearer {TOKEN}".encode()
-
-
-@pytest.mark.parametrize("url", ["socks5://user:word@h:1", "https://h:1", "http://", "http://h:word"])
-def test_a_proxy_of_another_kind_is_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("all_proxy", url)
-    with pytest.raises(HubError) as caught:
-        get(web("https://hub.example"), "https://hub.example/x")
-    assert caught.value.message == "expected an http:// proxy, found another kind\n  https_proxy"
-    assert caught.value.hint == "set https_proxy to http://HOST:PORT, or add hub.example to no_proxy"
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
@@ -157,39 +99,6 @@ class TestTls:
             get(web(f"https://{hub}"), f"https://{hub}/x")
         assert caught.value.message.startswith(f"the certificate of https://{hub} cannot be verified (")
         assert caught.value.hint == "behind a company's proxy: set SSL_CERT_FILE to its certificates"
-
-    @pytest.mark.parametrize("variable", BUNDLES)
-    def test_ones_own_certificates_are_trusted(
-        self, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        pem, context = certificate(tmp_path)
-        monkeypatch.setenv(variable, str(pem))
-        with listening(echo_token, context) as hub:
-            assert get(web(f"https://{hub}"), f"https://{hub}/x") == f"Bearer {TOKEN}".encode()
-
-    def test_a_bundle_that_is_not_there_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such.pem")
-        with pytest.raises(HubError) as caught:
-            get(web("https://127.0.0.1:9"), "https://127.0.0.1:9/x")
-        assert caught.value.message == (
-            "the certificates cannot be read: No such file or directory\n  REQUESTS_CA_BUNDLE=/no/such.pem"
-        )
-
-    def test_a_tunnel_hides_the_token_from_the_proxy(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pem, context = certificate(tmp_path)
-        monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-        seen = []
-
-        def proxy(handler: BaseHTTPRequestHandler) -> None:
-            seen.append((handler.command, handler.path, handler.headers.get("Authorization")))
-            tunnel(handler)
-
-        with listening(echo_token, context) as hub, listening(proxy) as place:
-            monkeypatch.setenv("https_proxy", f"http://{place}")
-            sender = web(f"https://{hub}")
-            assert get(sender, f"https://{hub}/x") == f"Bearer {TOKEN}".encode()
-            sender.close()
-        assert seen == [("CONNECT", hub, None)]
 
     def test_a_proxy_that_refuses_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with listening(lambda handler: answer(handler, status=403)) as place:

@@ -1,0 +1,20 @@
+"""The ways in which one command has blobs from the Hub and its mirrors, with one set of limits over them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hf_pack.adapters.hub.http_parts import HubHttp
+from hf_pack.adapters.hub.limits import Limits
+from hf_pack.adapters.hub.settings import HubSettings
+from hf_pack.adapters.hub.web import Web
+from hf_pack.adapters.hub.xet_stream import HubXet
+from hf_pack.ports import BlobSource
+
+
+def hub_transports(settings: HubSettings, limits: Limits, mirrors: Iterable[str] = ()) -> tuple[BlobSource, ...]:
+    """Each of ``mirrors`` (endpoints, which get no token), then the Hub by HTTP, then by Xet."""
+    web = Web(settings, limits)
+    others = (web.beside(replace(settings, endpoint=mirror, token=None)) for mirror in mirrors)
+    return (*(HubHttp(other) for other in others), HubHttp(web), HubXet(web))
