@@ -12,6 +12,9 @@ if [ "${HF_PACK_HEAVY:-1}" = 1 ] && [ ! -e "$HEAVY/.done" ]; then
   "$HEAVY/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0 'transformers>=5.19,<6' && touch "$HEAVY/.done"
 fi
 
+# A third party's Hub server; its tests are skipped by name where it cannot be had.
+[ -x .build/olah-venv/bin/olah-cli ] || "$BIN/python" -m tests.hub.olah || echo "olah could not be installed" >&2
+
 rm -f .coverage .coverage.*
 "$BIN/python" -m pytest -n "$(nproc)" --dist loadfile --cov=hf_pack --cov-branch --cov-report= "$@"
 "$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/layouts/*,*/runtimes/*' --fail-under=98

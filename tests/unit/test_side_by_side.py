@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -8,7 +9,7 @@ from hf_pack.side_by_side import side_by_side
 
 
 def test_every_job_has_its_result() -> None:
-    futures = side_by_side([lambda n=n: n * n for n in range(50)], 4)
+    futures = side_by_side([partial(pow, n, 2) for n in range(50)], 4)
     assert [future.result() for future in futures] == [n * n for n in range(50)]
     assert side_by_side([], 4) == []
 

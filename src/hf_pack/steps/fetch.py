@@ -143,8 +143,9 @@ def _twice_after_wrong_bytes(
 
 def _not_here(files: Sequence[WantedBlob]) -> HubError:
     lines = "".join(f"\n  {one.path}: {one.blob.size} bytes, {one.blob.store_path}" for one in files)
+    what = "1 file is" if len(files) == 1 else f"{len(files)} files are"
     return HubError(
-        f"{len(files)} files are not on this machine, and the network is not to be asked{lines}",
+        f"{what} not on this machine, and the network is not to be asked{lines}",
         hint="build without --offline and HF_HUB_OFFLINE, or copy these blobs into the store",
     )
 
