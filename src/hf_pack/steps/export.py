@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hf_pack.errors import LockError
+from hf_pack.errors import LockError, UsageError
+from hf_pack.expressions.flox_export import flox_files
 from hf_pack.expressions.nix_export import Files, nix_files, package_files
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.manifest import Storage
 from hf_pack.model.workspace_document import WorkspaceSettings
 from hf_pack.steps.packages import Package
+from hf_pack.steps.workspace_files import manifest_file
 
 
 def to_nix(packages: Sequence[Package], settings: WorkspaceSettings) -> Files:
@@ -18,6 +20,20 @@ def to_nix(packages: Sequence[Package], settings: WorkspaceSettings) -> Files:
     Raises LockError for a self-contained package that was never built as it is planned now.
     """
     return nix_files(data_of(packages, settings))
+
+
+def to_flox(packages: Sequence[Package], settings: WorkspaceSettings) -> Files:
+    """Expressions, data and build metadata of a flox repository, by relative path.
+
+    Raises LockError as :func:`to_nix` does, UsageError for a name that flox takes for something else.
+    """
+    for package in packages:
+        if package.name == "default" or package.name.endswith("flake"):
+            raise UsageError(
+                f"{package.name}: flox does not take .flox/pkgs/{package.name}.nix for a package",
+                hint=f"rename {manifest_file(package.name)} and what belongs to it; pname may stay",
+            )
+    return flox_files(data_of(packages, settings), {package.name: package.build_meta.format() for package in packages})
 
 
 def data_of(packages: Sequence[Package], settings: WorkspaceSettings) -> Mapping[str, Files]:

@@ -6,18 +6,30 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_pack.cli.command import Command, name_argument
-from hf_pack.cli.output import print_json, talk
+from hf_pack.cli.command import Command, name_argument, store_argument
+from hf_pack.cli.output import count_words, print_json, size_words, talk
 
 if TYPE_CHECKING:
     from hf_pack.ports import Workspace
     from hf_pack.steps.packages import Package
 
 
+FORMATS = ("nix", "flox", "dir")
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    name_argument(parser, many=True)
-    parser.add_argument("--to", choices=("nix",), required=True, help="what is written")
-    parser.add_argument("--output", metavar="DIR", help="where (default: nix/ of the workspace)")
+    name_argument(
+        parser,
+        many=True,
+        help_text="packages of this workspace, none means all; for dir also store paths, pname@version",
+    )
+    parser.add_argument("--to", choices=FORMATS, required=True, help="what is written")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="where (default: for nix the workspace's nix/, for flox the workspace, for dir ./NAME)",
+    )
+    store_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -25,9 +37,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.cli.names import chosen
     from hf_pack.steps.packages import load
 
+    if arguments.to == "dir":
+        return _to_directories(arguments)
     workspace = wiring.open_workspace(Path())
     packages = [load(workspace, name) for name in chosen(arguments)]
-    directory, written = _to_nix(packages, workspace, arguments.output)
+    write = _to_nix if arguments.to == "nix" else _to_flox
+    directory, written = write(packages, workspace, arguments.output)
     if arguments.json:
         print_json({"directory": directory, "packages": [package.name for package in packages], "written": written})
     else:
@@ -53,16 +68,78 @@ def _to_nix(packages: list[Package], workspace: Workspace, output: str | None) -
     return directory, written
 
 
+def _to_flox(packages: list[Package], workspace: Workspace, output: str | None) -> tuple[Path, tuple[Path, ...]]:
+    """The workspace, or another directory, as a repository that flox builds from."""
+    from hf_pack import wiring
+    from hf_pack.adapters.export_directory import add_lines, write_files, write_missing
+    from hf_pack.expressions.flox_export import IGNORED, environment_files
+    from hf_pack.steps.export import to_flox
+
+    directory = workspace.root if output is None else Path(output).absolute()
+    written = write_files(directory, to_flox(packages, wiring.read_settings(workspace)))
+    written += write_missing(directory, environment_files(directory.name))
+    add_lines(directory / ".gitignore", IGNORED)
+    first = packages[0].name
+    talk(f"next, in {directory}: git add -A . && flox activate -- true && flox build {first}; then hf-pack flox-check")
+    return directory, written
+
+
+def _to_directories(arguments: argparse.Namespace) -> int:
+    """Built packages as directories; several go below ``--output``, one is made ``--output`` itself."""
+    from hf_pack import wiring
+    from hf_pack.adapters.plain_directory import write_directory
+    from hf_pack.cli.names import chosen
+    from hf_pack.steps.locate import locate
+
+    workspace, store = wiring.optional_workspace(Path()), wiring.open_store(arguments.store)
+    names = arguments.names or chosen(arguments)
+    found = [(_directory_name(name), locate(name, workspace, store)) for name in names]
+    documents = []
+    for name, store_path in found:
+        target = Path(name) if arguments.output is None else Path(arguments.output)
+        if arguments.output is not None and len(found) > 1:
+            target /= name
+        written = write_directory(store.real_path(store_path), target.absolute())
+        documents.append(
+            {
+                "directory": target.absolute(),
+                "store_path": store_path,
+                "files": written.files,
+                "bytes_shared": written.shared,
+                "bytes_copied": written.copied,
+            }
+        )
+        if not arguments.json:
+            print(target.absolute())
+            talk(
+                f"{store_path.name}: {count_words(written.files, 'file')}, "
+                f"{size_words(written.shared)} shared with the store, {size_words(written.copied)} copied"
+            )
+    if arguments.json:
+        print_json(documents)
+    return 0
+
+
+def _directory_name(text: str) -> str:
+    """What a package's directory is called: the name as given, or the store path's base name."""
+    return text.rstrip("/").rpartition("/")[2]
+
+
 COMMAND = Command(
     name="export",
     summary="packages as files for other tools",
     description=(
         "--to nix writes nix/default.nix, an attribute set of derivations by package name, with the data that it\n"
-        "reads, and flake.nix beside nix/. They evaluate purely and without nixpkgs, to the store paths of hf-pack."
+        "reads, and flake.nix beside nix/. They evaluate purely and without nixpkgs, to the store paths of hf-pack.\n"
+        "--to flox makes the workspace a repository for `flox build` and `flox publish`: .flox/pkgs/NAME.nix, and\n"
+        "the environment's files where they are missing.\n"
+        "--to dir writes built packages as plain directories, with no link out of them."
     ),
     examples=(
         "hf-pack export --to nix",
         "hf-pack export my-model --to nix --output ../infrastructure/models",
+        "hf-pack export my-model --to flox",
+        "hf-pack export my-model --to dir --output /srv/my-model",
     ),
     arguments=_arguments,
     run=_run,

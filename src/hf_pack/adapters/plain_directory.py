@@ -1,0 +1,115 @@
+"""A package as a plain directory: links out of the tree become the files they lead to, the rest stays as it is."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hf_pack import durable
+from hf_pack.errors import StoreError, UsageError
+
+_FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file
+
+
+@dataclass(slots=True)
+class Written:
+    """What a directory took: ``shared`` and ``copied`` are bytes of files, by whether they take disk anew."""
+
+    files: int = 0
+    shared: int = 0
+    copied: int = 0
+    _no_clones: bool = field(default=False, repr=False)
+    _no_links: bool = field(default=False, repr=False)
+
+
+def write_directory(tree: Path, target: Path) -> Written:
+    """Make ``target`` a directory of what ``tree`` holds, with no link out of it.
+
+    It is written aside and renamed: it is there whole or not at all. Files share the store's blocks where the file
+    system can, else they are hard links to the store's read-only files, else copies. Raises UsageError when ``target``
+    is there and not empty, StoreError when a file of the package cannot be read, or the disk is full.
+    """
+    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
+        raise UsageError(f"{target} is there already", hint="name a directory that is not there yet: --output DIR")
+    aside = target.with_name(f".{target.name}.new{durable.SUFFIX}")
+    written = Written()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if aside.exists():
+            shutil.rmtree(aside)
+        _fill(tree, aside, "", written)
+        aside.rename(target)
+        durable.fsync_directory(target.parent)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        place = error.filename or target
+        raise StoreError(
+            f"the package cannot be written as a directory\n  {place}: {error.strerror or error}"
+        ) from None
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return written
+
+
+def _fill(source: Path, target: Path, inside: str, written: Written) -> None:
+    """Copy the directory ``source``, which lies at ``inside`` in the tree; unlike the store's, it can be removed."""
+    target.mkdir()
+    for entry in sorted(os.scandir(source), key=lambda entry: entry.name):
+        path = target / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            _fill(Path(entry), path, f"{inside}{entry.name}/", written)
+        elif entry.is_symlink() and _stays_inside(inside, link := str(Path(entry).readlink())):
+            path.symlink_to(link)
+        else:
+            _put(Path(entry).resolve(strict=True), path, written)
+    durable.fsync_directory(target)
+
+
+def _stays_inside(inside: str, link: str) -> bool:
+    return not os.path.normpath(inside + link).startswith("..") and not link.startswith("/")
+
+
+def _put(source: Path, target: Path, written: Written) -> None:
+    size = source.stat().st_size
+    written.files += 1
+    if _clone(source, target, written) or _link(source, target, written):
+        written.shared += size
+        return
+    with source.open("rb") as reader, target.open("xb") as writer:
+        shutil.copyfileobj(reader, writer, 1 << 20)
+        writer.flush()
+        os.fsync(writer.fileno())
+    target.chmod(0o444)
+    written.copied += size
+
+
+def _clone(source: Path, target: Path, written: Written) -> bool:
+    if written._no_clones:
+        return False
+    with source.open("rb") as reader, target.open("xb") as writer:
+        try:
+            fcntl.ioctl(writer, _FICLONE, reader.fileno())
+        except OSError:
+            written._no_clones = True
+            target.unlink()
+            return False
+        os.fsync(writer.fileno())
+    target.chmod(0o444)
+    return True
+
+
+def _link(source: Path, target: Path, written: Written) -> bool:
+    if written._no_links:
+        return False
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        # another file system, a file of another user's, or more links than the file system has
+        written._no_links = error.errno != errno.EMLINK
+        return False
+    return True
