@@ -1,4 +1,4 @@
-"""What every store must do (:class:`hf_pack.ports.Store`), run on the store of the tests and on the embedded one."""
+"""What every store must do (:class:`hf_pack.ports.Store`), run on the store of the tests, the embedded one, and Nix's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.corpus import read_tree
-from tests.embedded_stores import Quiet, linked_plan, self_contained_plan, source_file
+from tests.daemon_stores import chroot_store
+from tests.embedded_stores import NEEDS_NIX, Quiet, linked_plan, self_contained_plan, source_file
 from tests.memory_store import MemoryStore
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
@@ -25,11 +26,12 @@ ONE, TWO = b"1" * 5000, b"2" * 5001
 PLANS = [linked_plan, self_contained_plan]
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", pytest.param("daemon", marks=NEEDS_NIX)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     stores: dict[str, Callable[[], Store]] = {
         "memory": lambda: MemoryStore(tmp_path / "memory"),
         "embedded": lambda: EmbeddedStore(tmp_path / "embedded"),
+        "daemon": lambda: chroot_store(tmp_path / "daemon"),
     }
     return stores[request.param]()
 

@@ -1,0 +1,40 @@
+"""The machine's store as the place that a blob is received for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from hf_pack.adapters.nix_daemon.blobs import BlobAdder
+from hf_pack.adapters.nix_daemon.state import State
+from hf_pack.disk.object_hash import FlatHash
+from hf_pack.model.lock import Blob
+from hf_pack.ports import FileToAdd
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonDestination:
+    """Implements :class:`hf_pack.disk.reception.Destination`: a blob arrives in the user's state, since nobody but the
+    daemon writes below the store, and is streamed into it when it is whole."""
+
+    adder: BlobAdder
+    state: State
+
+    @property
+    def receiving(self) -> Path:
+        """In the user's state."""
+        return self.state.receiving
+
+    @property
+    def root(self) -> Path:
+        """The user's state: it is what gets full."""
+        return self.state.directory
+
+    def has(self, blob: Blob) -> bool:
+        """See :class:`hf_pack.disk.reception.Destination`."""
+        return self.adder.present(blob) is not None
+
+    def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
+        """See :class:`hf_pack.disk.reception.Destination`."""
+        self.adder.stream(FileToAdd(name=blob.name, real_path=file, expected=found.sha256), lambda _size: None, Event())
