@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.adapters.workspace import WorkspaceOnDisk
-from hf_pack.errors import ManifestError, UsageError
+from hf_pack.errors import ManifestError, StoreError, UsageError
 from hf_pack.model.manifest import HubSource, PathSource
 from hf_pack.ports import Source, Sources, Store, Workspace
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hf_pack.steps.fetch import Elsewhere, Places
 
 STORE_VARIABLE = "HF_PACK_STORE"
+AUTO, DAEMON = "auto", "daemon"
 
 
 def create_workspace(directory: Path) -> Workspace:
@@ -76,7 +77,11 @@ class OtherStore:
     def find(self, wanted: WantedBlob) -> Path | None:
         """See :class:`hf_pack.ports.BlobFinder`."""
         store_path = wanted.blob.store_path
-        return self.store.real_path(store_path) if self.store.path_info(store_path) is not None else None
+        try:
+            is_valid = self.store.path_info(store_path) is not None
+        except StoreError:  # a store that cannot be asked has nothing for us
+            return None
+        return self.store.real_path(store_path) if is_valid else None
 
 
 def open_places(workspace: Workspace, store: Store, *, offline: bool = False) -> Places:
@@ -95,8 +100,7 @@ def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewher
     from hf_pack.steps.fetch import Elsewhere
 
     settings = client_settings()
-    own = open_store()
-    finders: list[BlobFinder] = [] if own.url == store.url else [OtherStore(own)]
+    finders: list[BlobFinder] = [OtherStore(other) for other in _stores_of_this_user() if other.url != store.url]
     if settings.cache is not None:
         finders.append(HubCacheFinder(settings.cache))
     sources: list[BlobSource] = []
@@ -105,6 +109,14 @@ def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewher
         sources += [BinaryCache(cache) for cache in wanted.caches]
         sources += hub_transports(settings, client_limits(), wanted.mirrors)
     return Elsewhere(finders=tuple(finders), sources=tuple(sources))
+
+
+def _stores_of_this_user() -> list[Store]:
+    """The one that is used when none is named, and the directory that is used where there is no Nix."""
+    usual = open_store()
+    if usual.url != DAEMON:
+        return [usual]
+    return [usual, open_store(str(_home(os.environ, "XDG_DATA_HOME", "~/.local/share")))]
 
 
 def read_settings(workspace: Workspace) -> WorkspaceSettings:
@@ -121,25 +133,52 @@ def read_settings(workspace: Workspace) -> WorkspaceSettings:
 
 
 def open_store(url: str | None = None, environ: Mapping[str, str] | None = None) -> Store:
-    """The store that ``url`` names, else ``HF_PACK_STORE``, else the one of this user.
+    """The store that ``url`` names, else ``HF_PACK_STORE``, else the machine's or this user's own.
 
-    ``auto``, a path, or ``local?root=PATH``. Raises UsageError for another kind of URL, StoreError.
+    ``auto``, ``daemon``, a path, or ``local?root=PATH``. Raises UsageError for another kind of URL, StoreError.
     """
+    variables = os.environ if environ is None else environ
+    wanted = _resolved(url, variables)
+    if wanted == DAEMON:
+        from hf_pack.adapters.nix_daemon.store import NixDaemonStore
+
+        return NixDaemonStore(_home(variables, "XDG_STATE_HOME", "~/.local/state"), variables)
     from hf_pack.adapters.embedded.store import EmbeddedStore
 
+    return EmbeddedStore(_root(wanted))
+
+
+def store_note(url: str | None = None, environ: Mapping[str, str] | None = None) -> str | None:
+    """The line for somebody who named no store and gets the machine's; None in any other case."""
     variables = os.environ if environ is None else environ
-    wanted = url or variables.get(STORE_VARIABLE) or "auto"
-    return EmbeddedStore(_root(wanted, variables))
+    if _asked(url, variables) == AUTO and _resolved(url, variables) == DAEMON:
+        return "using this machine's Nix store (--store PATH for another)"
+    return None
 
 
-def _root(url: str, environ: Mapping[str, str]) -> Path:
-    if url == "auto":
-        data = environ.get("XDG_DATA_HOME") or "~/.local/share"
-        return Path(data).expanduser() / "hf-pack"
+def _asked(url: str | None, environ: Mapping[str, str]) -> str:
+    return url or environ.get(STORE_VARIABLE) or AUTO
+
+
+def _resolved(url: str | None, environ: Mapping[str, str]) -> str:
+    wanted = _asked(url, environ)
+    if wanted != AUTO:
+        return wanted
+    from hf_pack.adapters.nix_daemon import routes
+
+    return DAEMON if routes.is_here(environ) else str(_home(environ, "XDG_DATA_HOME", "~/.local/share"))
+
+
+def _home(environ: Mapping[str, str], variable: str, default: str) -> Path:
+    return Path(environ.get(variable) or default).expanduser() / "hf-pack"
+
+
+def _root(url: str) -> Path:
     path = url.removeprefix("local?root=")
-    if not path or (path == url and ("://" in url or "?" in url or url in ("daemon", "local"))):
+    if not path or (path == url and ("://" in url or "?" in url or url == "local")):
         raise UsageError(
-            f"no such kind of store: {url!r}\n  --store: expected auto, a path, or local?root=PATH, found {url!r}",
+            f"no such kind of store: {url!r}\n"
+            f"  --store: expected auto, daemon, a path, or local?root=PATH, found {url!r}",
             hint="hf-pack build NAME --store ~/models/store",
         )
     return Path(path).expanduser().absolute()

@@ -35,7 +35,9 @@ def add_to(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], comm
     )
     command.arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON document; errors too")
-    parser.add_argument("-C", dest="directory", metavar="DIR", default=argparse.SUPPRESS, help="act as if started in DIR")
+    parser.add_argument(
+        "-C", dest="directory", metavar="DIR", default=argparse.SUPPRESS, help="act as if started in DIR"
+    )
     parser.set_defaults(run=command.run)
 
 
@@ -44,7 +46,7 @@ def store_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         metavar="URL",
-        help="the store: auto, a path, or local?root=PATH (default: $HF_PACK_STORE, else auto: this user's own)",
+        help="the store: auto, daemon, a path, or local?root=PATH (default: $HF_PACK_STORE, else auto)",
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 
 from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.stores import say_store
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
     from hf_pack.cli.progress import TerminalProgress
 
+    say_store(arguments.store)
     added = api.add(
         arguments.source,
         store=arguments.store,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import print_json, size_words, talk
+from hf_pack.cli.stores import say_store
 
 if TYPE_CHECKING:
     from hf_pack.ports import Store
@@ -24,6 +25,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.cli.names import chosen
     from hf_pack.cli.progress import TerminalProgress
 
+    say_store(arguments.store)
     store = wiring.open_store(arguments.store)
     if arguments.dry_run:
         return _dry_run(arguments, store)

@@ -6,6 +6,7 @@ import argparse
 
 from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.stores import say_store
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +17,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
 
+    say_store(arguments.store)
     collection = api.collect_garbage(dry_run=arguments.dry_run, store=arguments.store)
     if arguments.json:
         print_json(collection)

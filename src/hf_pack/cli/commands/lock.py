@@ -6,6 +6,7 @@ import argparse
 
 from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.stores import say_store
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,7 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
     from hf_pack import api
     from hf_pack.cli.progress import TerminalProgress
 
+    say_store(arguments.store)
     documents = []
     for name in names:
         if arguments.upgrade and not api.outdated(name):
