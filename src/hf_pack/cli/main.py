@@ -15,8 +15,8 @@ from hf_pack.cli.command import EXIT_CODES, add_to
 from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
-    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "diff", "bump", "export", "gc", "roots",
-    "completion",
+    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "diff", "bump", "export",
+    "flox-check", "gc", "roots", "completion",
 )  # fmt: skip
 
 DESCRIPTION = """\
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-C", dest="directory", metavar="DIR", default=".", help="act as if started in DIR")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name in COMMAND_NAMES:
-        add_to(subparsers, import_module(f"hf_pack.cli.commands.{name}").COMMAND)
+        add_to(subparsers, import_module(f"hf_pack.cli.commands.{name.replace('-', '_')}").COMMAND)
     return parser
 
 

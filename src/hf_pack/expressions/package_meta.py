@@ -21,7 +21,7 @@ _FREE_NAMES = (
     "EPL-1.0 EPL-2.0 EUPL-1.1 EUPL-1.2 GPL-2.0 GPL-3.0 ISC LGPL-2.1 LGPL-3.0 LPPL-1.3c MIT MPL-2.0 MS-PL NCSA "
     "ODbL-1.0 OFL-1.1 OSL-3.0 PDDL-1.0 PostgreSQL Unlicense WTFPL Zlib"
 )
-FREE = frozenset(_FREE_NAMES.split())
+_FREE = {name.lower(): name for name in _FREE_NAMES.split()}
 
 
 def package_meta(manifest: Manifest, lock: Lock) -> JsonObject:
@@ -38,11 +38,11 @@ def package_meta(manifest: Manifest, lock: Lock) -> JsonObject:
 
 
 def is_free(licence: str) -> bool:
-    """Whether every part of ``A AND B`` is a free licence."""
-    return all(part in FREE for part in licence.split(" AND "))
+    """Whether every part of ``A AND B`` is a free licence, in SPDX's spelling or the Hub's."""
+    return all(part.lower() in _FREE for part in licence.split(" AND "))
 
 
 def _licence(licence: str) -> JsonObject:
-    free = is_free(licence)
-    spdx: JsonObject = {"spdxId": licence} if licence in FREE or licence.startswith("CC-") else {}
-    return {"shortName": licence.lower(), "fullName": licence, "free": free, **spdx}
+    name = _FREE.get(licence.lower(), licence)
+    spdx: JsonObject = {"spdxId": name} if name in _FREE.values() or name.startswith("CC-") else {}
+    return {"shortName": licence.lower(), "fullName": name, "free": is_free(licence), **spdx}

@@ -90,6 +90,7 @@ def test_a_model_from_elsewhere_has_no_address_on_the_hub() -> None:
     ("licence", "expected"),
     [
         ("MIT", {"shortName": "mit", "fullName": "MIT", "spdxId": "MIT", "free": True}),
+        ("mit", {"shortName": "mit", "fullName": "MIT", "spdxId": "MIT", "free": True}),
         ("gemma", {"shortName": "gemma", "fullName": "gemma", "free": False}),
         (
             "CC-BY-NC-4.0",
