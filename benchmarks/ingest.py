@@ -229,7 +229,7 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="hf-pack-ingest-", dir=arguments.dir))
     try:
         model = directory / "model"
-        _make_model(model, int(arguments.size_gib * GIB), arguments.shards)
+        make_model(model, int(arguments.size_gib * GIB), arguments.shards)
         ways = Ways(model=model, scratch=directory / "scratch")
         after = AfterIngest(variants=[], variant_disk=[], second_builds=[], second_reads=[])
         engine_only = arguments.engine_only
@@ -241,7 +241,7 @@ def main() -> None:
     print(report(results, after, ENGINE if engine_only else HF_PACK))
 
 
-def _make_model(model: Path, size: int, shards: int) -> None:
+def make_model(model: Path, size: int, shards: int) -> None:
     # In a process of its own: a child's peak memory starts at its parent's.
     script = (
         "import sys; from pathlib import Path; from benchmarks.synthetic_model import make_model\n"
