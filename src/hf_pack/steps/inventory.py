@@ -29,6 +29,7 @@ class Listed:
     store_path: StorePath | None
     in_store: bool
     nar_size: int | None
+    is_stale: bool = False  #: what was built last goes by another version than the next build will
     problem: str = ""
 
 
@@ -85,4 +86,5 @@ def _of_workspace(name: str, workspace: Workspace, valid: set[StorePath]) -> Lis
         store_path=record.store_path if record else None,
         in_store=record is not None and record.store_path in valid,
         nar_size=record.nar_size if record else None,
+        is_stale=record is not None and record.store_path.name != f"{manifest.pname}-{version}",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hf_pack.errors import LockError, StoreError, UsageError
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.store_path import STORE_DIR, StorePath
@@ -15,7 +17,7 @@ def locate(text: str, workspace: Workspace | None, store: Store) -> StorePath:
     Raises UsageError, LockError when the package was never built, StoreError when the store does not have it.
     """
     if "/" in text:
-        store_path, hint = parse_store_path(text), "hf-pack list"
+        store_path, hint = path_in(text, store), "hf-pack list"
     elif "@" in text:
         store_path, hint = find_version(text, store), "hf-pack list"
     else:
@@ -27,7 +29,7 @@ def locate(text: str, workspace: Workspace | None, store: Store) -> StorePath:
             raise LockError(f"{name} was never built here", hint=hint)
         store_path = record.store_path
     if store.path_info(store_path) is None:
-        raise StoreError(f"{store_path} is not in the store\n  {store.url}: not a valid path", hint=hint)
+        raise StoreError(f"{store_path} is not in the store\n  {store.url}: does not hold it", hint=hint)
     return store_path
 
 
@@ -39,6 +41,24 @@ def required(workspace: Workspace | None, text: str) -> Workspace:
             hint="hf-pack init, or name a store path or pname@version of what is in the store (hf-pack list)",
         )
     return workspace
+
+
+def path_in(text: str, store: Store) -> StorePath:
+    """The store path that a store path, a path below a store's directory, or a link to one (``result-x``) means.
+
+    Raises UsageError, also for a path that lies in another store than this one.
+    """
+    place = Path(text)
+    if place.is_symlink():
+        text = str(place.readlink())
+    store_path = parse_store_path(text)
+    root = text.partition(STORE_DIR + "/")[0]
+    if root and Path(root).resolve() != Path(str(store.real_path(store_path)).partition(STORE_DIR + "/")[0]).resolve():
+        raise UsageError(
+            f"{text} lies in another store\n  this one is {store.url}",
+            hint=f"give the same command with --store {root}",
+        )
+    return store_path
 
 
 def parse_store_path(text: str) -> StorePath:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hf_pack.errors import LockError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Store, Workspace
-from hf_pack.steps.locate import find_version, parse_store_path, required
+from hf_pack.steps.locate import find_version, path_in, required
 from hf_pack.steps.packages import Package, load
 from hf_pack.steps.workspace_files import find_name
 
@@ -23,7 +23,7 @@ class Target:
 def resolve(text: str, workspace: Workspace | None, store: Store) -> Target:
     """Raises UsageError, ManifestError, LockError, StoreError."""
     if "/" in text:
-        return Target(store_path=parse_store_path(text))
+        return Target(store_path=path_in(text, store))
     if "@" in text:
         return Target(store_path=find_version(text, store))
     workspace = required(workspace, text)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from hf_pack.errors import Error, SourceError
+from hf_pack.errors import Error, LockError, SourceError, StoreError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Problem
-from hf_pack.model.lock import Blob
-from hf_pack.model.manifest import Storage
+from hf_pack.model.lock import Blob, is_blob
+from hf_pack.model.manifest import PathSource, Storage
 from hf_pack.ports import FileToAdd, Progress, Store, Workspace
+from hf_pack.steps.contents import stored_contents
 from hf_pack.steps.fetch import Places
-from hf_pack.steps.packages import Package
+from hf_pack.steps.packages import Package, digest_of
 from hf_pack.steps.realise import bring, file_to_add, places_on_disk
 from hf_pack.steps.targets import Target
 
@@ -29,6 +30,8 @@ class Verified:
 
 def verify(targets: Sequence[Target], store: Store, workers: int, progress: Progress) -> Verified:
     """Re-hash every object of the targets' closures, each once, ``workers`` at a time."""
+    for target in targets:
+        _require_built(target, store)
     objects, unknown = _closure(targets, store)
     sizes = {path: info.nar_size for path in objects if (info := store.path_info(path)) is not None}
     progress.start("verify", sum(sizes.values()))
@@ -97,8 +100,22 @@ def _sound_file(blob: Blob, package: Package, workspace: Workspace, places: Plac
     file = next(file for file in package.lock.files if file.is_blob and file.blob == blob)
     on_disk = places_on_disk([file], package, workspace, places.disk)
     if file.path not in on_disk:
-        raise SourceError(f"{file.path} is neither beside the lock nor in the source")
+        source = package.manifest.source
+        where = f"source.path {source.path}" if isinstance(source, PathSource) else "the Hub's cache of this machine"
+        raise SourceError(f"{file.path} is neither beside the lock nor in {where}")
     return file_to_add(file, on_disk[file.path])
+
+
+def _require_built(target: Target, store: Store) -> None:
+    """A package that was never built as it is planned now is not damaged. Raises LockError."""
+    package = target.package
+    if package is None or store.path_info(target.store_path) is not None:
+        return
+    if package.record is None or package.record.store_path != target.store_path:
+        raise LockError(
+            f"{package.name} {package.version} is not built\n  {store.url}: does not hold {target.store_path}",
+            hint=f"hf-pack build {package.name}",
+        )
 
 
 def _closure(targets: Sequence[Target], store: Store) -> tuple[list[StorePath], list[Problem]]:
@@ -126,12 +143,30 @@ def _closure(targets: Sequence[Target], store: Store) -> tuple[list[StorePath], 
 
 
 def _localised(problems: list[Problem], targets: Sequence[Target], store: Store) -> list[Problem]:
-    """For a damaged tree whose plan is known, the files in it that are wrong, in place of the tree as a whole."""
+    """The files of a damaged tree that are wrong, in place of the tree as a whole: by its plan, else by the tree's own
+    ``hf-pack.json``."""
     plans = {target.store_path: target.package.plan for target in targets if target.package is not None}
     result = []
     for problem in problems:
         plan = plans.get(problem.store_path)
-        valid = plan is not None and store.path_info(problem.store_path) is not None
-        inside = store.compare(plan, problem.store_path) if plan is not None and valid else ()
+        if store.path_info(problem.store_path) is None:
+            inside: tuple[Problem, ...] = ()
+        elif plan is not None:
+            inside = store.compare(plan, problem.store_path)
+        else:
+            inside = tuple(_by_own_account(problem.store_path, store))
         result += list(inside) or [problem]
     return result
+
+
+def _by_own_account(store_path: StorePath, store: Store) -> Iterator[Problem]:
+    """The small files that are not what the package's ``hf-pack.json`` says; blobs are objects of their own."""
+    try:
+        contents = stored_contents(store_path, store)
+    except StoreError:
+        return
+    for path, digest in contents.files.items():
+        if not is_blob(path, digest.size) and digest_of(contents.read(path) or b"") != digest:
+            yield Problem(
+                store_path=store_path, path=f"{contents.directory}/{path}", problem="other bytes than it states"
+            )

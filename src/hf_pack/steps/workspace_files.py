@@ -10,6 +10,8 @@ from hf_pack.model import record
 from hf_pack.model.record import PackageRecord
 from hf_pack.ports import Workspace
 
+_NAME = re.compile(r"[A-Za-z0-9+._?=-]+")  # what a pname may be made of
+
 
 def manifest_file(name: str) -> str:
     """Relative path of a package's manifest."""
@@ -44,15 +46,16 @@ def stem_of(pname: str) -> str:
 def find_name(workspace: Workspace, text: str) -> str:
     """The manifest stem that a person means: as it is, or written as a pname. Raises UsageError."""
     names = workspace.names()
+    text = text.removeprefix("result-") if text not in names else text
     stem = stem_of(text)
-    for candidate in (text, stem):
+    for candidate in (text, stem) if _NAME.fullmatch(text) else ():
         if candidate in names:
             return candidate
     near = difflib.get_close_matches(stem, names, n=1)
     raise UsageError(
         f"no package is called {text!r} in this workspace\n  {workspace.root / 'models'}: "
         + (f"has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "has no manifest"),
-        hint=f"did you mean {near[0]!r}?" if near else "hf-pack list, or hf-pack add PATH",
+        hint=f"did you mean {near[0]!r}?" if near else "hf-pack list, or hf-pack add ORG/NAME or a path",
     )
 
 

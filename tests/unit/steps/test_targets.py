@@ -38,7 +38,7 @@ def test_an_unknown_name_has_a_near_one_for_a_hint(bench: Bench) -> None:
     assert caught.value.hint == "did you mean 'tiny-1-5'?"
     with pytest.raises(UsageError) as caught:
         find_name(bench.workspace, "qwen")
-    assert caught.value.hint == "hf-pack list, or hf-pack add PATH"
+    assert caught.value.hint == "hf-pack list, or hf-pack add ORG/NAME or a path"
 
 
 def test_an_empty_workspace_has_no_manifest(tmp_path: Path) -> None:
@@ -55,10 +55,26 @@ def test_a_target_is_a_name_a_store_path_or_a_version(bench: Bench) -> None:
         assert locate(text, bench.workspace, bench.store) == info.store_path
 
 
-def test_a_path_inside_a_store_under_any_root_names_its_object(bench: Bench) -> None:
+def test_a_path_inside_the_store_or_a_link_to_one_names_its_object(bench: Bench) -> None:
     path = bench.build("tiny-1-5").info.store_path
-    for text in (f"/elsewhere{path}", f"{path}/share/models", f"../x{path}/"):
+    real = bench.store.real_path(path)
+    for text in (f"{path}/share/models", str(real), f"{real}/share/", str(bench.workspace.root / "result-tiny-1-5")):
         assert resolve(text, None, bench.store).store_path == path
+    assert resolve("result-tiny-1-5", bench.workspace, bench.store).store_path == path
+
+
+def test_a_path_in_another_store_is_refused(bench: Bench) -> None:
+    path = bench.build("tiny-1-5").info.store_path
+    for finder in (resolve, locate):
+        with pytest.raises(UsageError, match="lies in another store") as caught:
+            finder(f"/elsewhere{path}", bench.workspace, bench.store)
+        assert caught.value.hint == "give the same command with --store /elsewhere"
+
+
+@pytest.mark.parametrize("text", ["t!!", "tiny*", " tiny-1-5"])
+def test_what_no_package_can_be_called_finds_none(bench: Bench, text: str) -> None:
+    with pytest.raises(UsageError, match="no package is called"):
+        find_name(bench.workspace, text)
 
 
 @pytest.mark.parametrize("text", ["/nix/store/short-x", "a/b", "/nix/store", "./x", "/nix/store/"])

@@ -100,12 +100,11 @@ def test_a_blob_that_is_gone_from_disk_is_brought_back(bench: Bench) -> None:
     assert bench.repair("m").bad == ()
 
 
-def test_what_was_never_built_is_not_in_the_store(bench: Bench) -> None:
+def test_what_was_never_built_is_not_damaged(bench: Bench) -> None:
     bench.add(write_flat(bench.home / "acme--m", tiny_model()))
-    verified = bench.verify("m")
-    assert bad(verified) == [("m-1.0.0+0000000", "")]
-    assert verified.bad[0].problem == "is not in the store"
-    assert verified.checked == 1  # the blob, which locking brought
+    with pytest.raises(LockError, match=r"^m 1\.0\.0\+0000000 is not built") as caught:
+        bench.verify("m")
+    assert caught.value.hint == "hf-pack build m"
 
 
 def test_a_self_contained_package_that_was_never_built_has_no_path(bench: Bench) -> None:
@@ -188,10 +187,12 @@ def test_a_store_path_is_verified_without_its_workspace(bench: Bench) -> None:
     tree = built(bench)
     path = bench.load("m").record.store_path  # type: ignore[union-attr]
     assert bench.verify(str(path)).checked == 3
-    damage(next(tree.rglob("config.json")))
-    assert bad(bench.verify(str(path))) == [(path.name, "")]
+    config = next(tree.rglob("config.json"))
+    damage(config)
+    named = [(path.name, config.relative_to(tree).as_posix())]  # by the hashes in its own hf-pack.json
+    assert bad(bench.verify(str(path))) == named
     # Without its plan there is nothing to make it from.
-    assert bad(bench.repair(str(path))) == [(path.name, "")]
+    assert bad(bench.repair(str(path))) == named
 
 
 def test_a_strange_file_in_a_tree_is_named(bench: Bench) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import print_json, size_words, table, talk
+
+if TYPE_CHECKING:
+    from hf_pack.steps.inventory import Listed
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -25,10 +29,10 @@ def _run(arguments: argparse.Namespace) -> int:
         [
             (
                 row.name or "(store)",
-                row.problem or row.pname_and_version,
+                (row.problem[:60] or row.pname_and_version),
                 row.layout,
                 row.storage,
-                "built" if row.in_store else "locked" if row.locked else "not locked",
+                _state(row),
                 size_words(row.nar_size) if row.nar_size is not None else "",
                 str(row.store_path or ""),
             )
@@ -37,6 +41,12 @@ def _run(arguments: argparse.Namespace) -> int:
         right=frozenset({5}),
     )
     return 0
+
+
+def _state(row: Listed) -> str:
+    if row.in_store:
+        return "older build" if row.is_stale else "built"
+    return "locked" if row.locked else "not locked"
 
 
 COMMAND = Command(
