@@ -16,7 +16,7 @@ import ssl
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
@@ -45,6 +45,7 @@ class Answer:
         self.headers = response.headers
         self.length = response.length_remaining  #: bytes of the body, None when only its end will tell
         self._response = response
+        self._beneath: Any = getattr(response, "_fp", None)  # http.client's own, where urllib3 still has it there
         self._socket = socket.socket(fileno=os.dup(response.fileno()))
 
     def read1(self, limit: int) -> bytes:
@@ -53,6 +54,19 @@ class Answer:
             return self._response.read1(limit, decode_content=False)
         except (HTTPError, OSError) as error:
             raise _cause(error) from error
+
+    def read_into(self, view: memoryview) -> int:
+        """What the connection has, received where it is wanted: twice as fast as :meth:`read1`. 0 at the end."""
+        left = self._response.length_remaining
+        if not left or self._beneath is None:
+            data = self.read1(len(view))
+            view[: len(data)] = data
+            return len(data)
+        size: int = self._beneath.fp.readinto1(view[:left])
+        if not size and view:
+            raise BrokenAnswerError("the body ends early")
+        self._beneath.length = self._response.length_remaining = left - size
+        return size
 
     def read(self, limit: int) -> bytes:
         """The rest of the body, ``limit`` bytes at most."""

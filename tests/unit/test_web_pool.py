@@ -94,6 +94,37 @@ def test_a_body_that_ends_early_is_no_body() -> None:
         assert found.read(5) == b"12345"
         with pytest.raises(BrokenAnswerError):
             found.read1(5)
+    with listening(short) as server, closing(pool().send("GET", f"http://{server}/", {})) as found:
+        assert found.read_into(memoryview(bytearray(5))) == 5
+        with pytest.raises(BrokenAnswerError):
+            found.read_into(memoryview(bytearray(5)))
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_is_read_into_a_buffer_or_not_as_one_likes(chunked: bool) -> None:
+    body = bytes(range(256)) * 100
+    ports = []
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        ports.append(handler.client_address[1])
+        if not chunked:
+            answer(handler, body)
+            return
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+
+    with listening(respond) as server:
+        sender = pool()
+        for turn in (0, 1):
+            with closing(sender.send("GET", f"http://{server}/", {})) as found:
+                data, buffer = b"", memoryview(bytearray(1000))
+                while piece := found.read1(1000) if turn % 2 else bytes(buffer[: found.read_into(buffer)]):
+                    data += piece
+                    turn += 1
+                assert (data, found.length) == (body, None if chunked else len(body))
+    assert len(set(ports)) == 1
 
 
 @needs_openssl

@@ -37,7 +37,7 @@ _SCHEMES = ("file", "http", "https")
 
 
 class _Decompressor(Protocol):
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def decompress(self, data: bytes | memoryview, /) -> bytes: ...
 
 
 class _Files(Protocol):
@@ -45,7 +45,8 @@ class _Files(Protocol):
 
     def small(self, relative: str) -> bytes | None: ...
 
-    def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]: ...
+    def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes | memoryview]:
+        """Each is gone when the next is asked for."""
 
 
 class BinaryCache:
@@ -90,7 +91,7 @@ class BinaryCache:
         """See :class:`hf_pack.ports.BlobSource`."""
         self._stopped.set()
 
-    def _chunks(self, info: NarInfo, offset: int, size: int | None) -> Iterator[bytes]:
+    def _chunks(self, info: NarInfo, offset: int, size: int | None) -> Iterator[bytes | memoryview]:
         for chunk in self._files.chunks(info.url, offset, size):
             if self._stopped.is_set():
                 raise HubError(f"{self._name}: the download was stopped")
@@ -177,8 +178,9 @@ class _Web:
             self._check(answer, relative, 200)
             return data
 
-    def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]:
+    def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[memoryview]:
         """Goes on after a broken connection from where it broke, as long as every try brings something."""
+        buffer = memoryview(bytearray(_CHUNK))
         done, in_vain = 0, 0
         while size is None or done < size:
             last = "" if size is None else str(offset + size - 1)
@@ -186,9 +188,9 @@ class _Web:
             try:
                 with closing(self._get(relative, {"Range": f"bytes={offset + done}-{last}"})) as answer:
                     skip = self._skip(answer, relative, offset + done)
-                    while chunk := answer.read1(_CHUNK):
-                        fresh = chunk[skip:] if size is None else chunk[skip : skip + size - done]
-                        skip = max(0, skip - len(chunk))
+                    while got := answer.read_into(buffer):
+                        fresh = buffer[skip : got if size is None else min(got, skip + size - done)]
+                        skip = max(0, skip - got)
                         if fresh:
                             yield fresh
                             done += len(fresh)

@@ -193,12 +193,11 @@ class _Fetch:
 
     def _fill(self, answer: Answer, view: memoryview, pace: _Pace) -> int:
         began = time.monotonic()
-        data = answer.read1(len(view))
-        if not data:
+        size = answer.read_into(view)
+        if not size:
             raise Transient(hub_error("the Hub sent less than it was asked for", self.place))
-        view[: len(data)] = data
-        pace.read(len(data), time.monotonic() - began)
-        return len(data)
+        pace.read(size, time.monotonic() - began)
+        return size
 
 
 class _RangeIgnoredError(Transient):

@@ -60,6 +60,23 @@ def test_the_token_follows_a_redirect_on_the_hub_and_none_that_leaves_it() -> No
             assert get(sender, f"http://{cdn}/x") == b"nobody"
 
 
+def test_another_endpoint_shares_connections_and_limits_but_no_token() -> None:
+    seen = []
+
+    def respond(handler: BaseHTTPRequestHandler) -> None:
+        seen.append((handler.client_address[1], handler.headers.get("Authorization")))
+        answer(handler, b"ok")
+
+    with listening(respond) as hub:
+        sender = web(f"http://{hub}")
+        mirror = sender.beside(HubSettings(endpoint="http://mirror.example"))
+        for asked in (sender, mirror):
+            assert get(asked, f"http://{hub}/x") == b"ok"
+        assert (mirror.bandwidth, mirror.slots) == (sender.bandwidth, sender.slots)
+    port = seen[0][0]
+    assert seen == [(port, f"Bearer {TOKEN}"), (port, None)]
+
+
 def test_a_loop_of_redirects_ends() -> None:
     asked = []
 
