@@ -157,19 +157,22 @@ def build(
     workspace: Path | str = ".",
     store: str | None = None,
     offline: bool = False,
+    limit_rate: int | None = None,
     progress: Progress = QUIET,
 ) -> Built:
     """Make the package valid in the store, link ``result-<name>`` to it, write the record.
 
-    What is missing comes from this machine, else (not ``offline``) from caches, mirrors and the Hub. Raises LockError,
-    SourceError, HubError, IntegrityError, StoreError.
+    What is missing comes from this machine, else (not ``offline``) from caches, mirrors and the Hub; mirrors and the
+    Hub together send at most ``limit_rate`` bytes a second. Raises LockError, SourceError, HubError, IntegrityError,
+    StoreError.
     """
     from hf_pack.steps import packages, realise, workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     package = packages.load(place, workspace_files.find_name(place, name))
     chosen = wiring.open_store(store)
-    return realise.build(package, place, wiring.open_places(place, chosen, offline=offline), chosen, progress)
+    places = wiring.open_places(place, chosen, offline=offline, limit_rate=limit_rate)
+    return realise.build(package, place, places, chosen, progress)
 
 
 def verify(

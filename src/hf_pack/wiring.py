@@ -84,15 +84,20 @@ class OtherStore:
         return self.store.real_path(store_path) if is_valid else None
 
 
-def open_places(workspace: Workspace, store: Store, *, offline: bool = False) -> Places:
-    """Where a build into ``store`` may find bytes."""
+def open_places(workspace: Workspace, store: Store, *, offline: bool = False, limit_rate: int | None = None) -> Places:
+    """Where a build into ``store`` may find bytes; ``limit_rate`` caps the Hub and mirrors, in bytes a second."""
     from hf_pack.steps.fetch import Places
 
-    return Places(disk=open_sources(workspace), elsewhere=lambda: _elsewhere(workspace, store, offline=offline))
+    return Places(
+        disk=open_sources(workspace),
+        elsewhere=lambda: _elsewhere(workspace, store, offline=offline, limit_rate=limit_rate),
+    )
 
 
-def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewhere:
+def _elsewhere(workspace: Workspace, store: Store, *, offline: bool, limit_rate: int | None) -> Elsewhere:
     """The user's own store, when it is another one, and the Hub's cache; then caches, mirrors, the Hub."""
+    from dataclasses import replace
+
     from hf_pack.adapters.binary_cache import BinaryCache
     from hf_pack.adapters.hub.hf_cache import HubCacheFinder
     from hf_pack.adapters.hub.settings import client_limits, client_settings
@@ -107,7 +112,7 @@ def _elsewhere(workspace: Workspace, store: Store, *, offline: bool) -> Elsewher
     if not offline and not settings.offline:
         wanted = read_settings(workspace)
         sources += [BinaryCache(cache) for cache in wanted.caches]
-        sources += hub_transports(settings, client_limits(), wanted.mirrors)
+        sources += hub_transports(settings, replace(client_limits(), bytes_per_second=limit_rate), wanted.mirrors)
     return Elsewhere(finders=tuple(finders), sources=tuple(sources))
 
 

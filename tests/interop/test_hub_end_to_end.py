@@ -82,6 +82,16 @@ def test_weights_are_not_sent_beyond_their_headers(hub: TestHub, place: HubPlace
     assert "to fetch 0 B" in place.done("build", "tiny-llm", "--dry-run").out
 
 
+def test_the_rate_can_be_capped(hub: TestHub, place: HubPlace) -> None:
+    hub.add_repo(REPO, {**tiny_model(), "model.safetensors": safetensors({"w": ("BF16", (500_000,))})})
+    place.done("add", REPO)
+    (built,) = place.done("build", "tiny-llm", "--limit-rate", "2M", "--json").document
+    assert built["seconds"] >= 0.9 * built["bytes_read"] / (2 << 20)
+    for wrong in ("fast", "0", "1.5M", "-3"):
+        ran = place.ran("build", "tiny-llm", f"--limit-rate={wrong}")
+        assert ran.code == 2 and "--limit-rate" in ran.err
+
+
 def test_every_spelling_of_a_revision_becomes_the_commit(hub: TestHub, place: HubPlace) -> None:
     repo = hub.add_repo(REPO, SHARDS)
     first = repo.main

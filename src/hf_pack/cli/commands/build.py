@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, name_argument, store_argument
@@ -16,8 +17,22 @@ if TYPE_CHECKING:
 def _arguments(parser: argparse.ArgumentParser) -> None:
     name_argument(parser, many=True)
     parser.add_argument("--offline", action="store_true", help="use what is on this machine; say what is missing")
+    parser.add_argument(
+        "--limit-rate",
+        metavar="RATE",
+        type=rate,
+        help="bytes a second from the Hub and mirrors at most: 500K, 20M, 1G",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be fetched, and what is here")
     store_argument(parser)
+
+
+def rate(text: str) -> int:
+    """Bytes a second; K, M and G are powers of 1024. Raises ArgumentTypeError."""
+    found = re.fullmatch(r"(\d{1,15})([KMG]?)", text, re.IGNORECASE)
+    if found is None or not int(found[1]):
+        raise argparse.ArgumentTypeError(f"expected a number of bytes such as 500K or 20M, found {text!r}")
+    return int(found[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[found[2].upper()]
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -31,7 +46,13 @@ def _run(arguments: argparse.Namespace) -> int:
         return _dry_run(arguments, store)
     documents = []
     for name in chosen(arguments):
-        built = api.build(name, store=arguments.store, offline=arguments.offline, progress=TerminalProgress())
+        built = api.build(
+            name,
+            store=arguments.store,
+            offline=arguments.offline,
+            limit_rate=arguments.limit_rate,
+            progress=TerminalProgress(),
+        )
         info = built.info
         documents.append(
             {
