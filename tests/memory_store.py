@@ -29,7 +29,7 @@ class MemoryStore:
     """A store whose objects lie in ``directory``; a new value of it is an empty store."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory / "nix" / "store" = directory
+        self._directory = directory / "nix" / "store"
         self._infos: dict[StorePath, PathInfo] = {}
         self._trees: dict[Hash, StorePath] = {}
         self._roots: dict[Path, frozenset[StorePath]] = {}
