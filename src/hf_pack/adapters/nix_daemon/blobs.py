@@ -100,7 +100,7 @@ class BlobAdder:
         blob = Blob(name=file.name, sha256=sha256, size=before.st_size)
         if blob.store_path != info.store_path:
             raise DaemonGoneError(f"the Nix daemon names an object otherwise than it must\n  {info.store_path}")
-        is_new = repair or info.registration_time >= started // 1_000_000_000
+        is_new = repair or self.link.is_new(info.store_path, started)
         return AddedBlob(blob=blob, bytes_read=blob.size, bytes_written=blob.size if is_new else 0)
 
     def _known(self, file: FileToAdd) -> Blob | None:

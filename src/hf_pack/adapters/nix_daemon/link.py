@@ -14,6 +14,8 @@ from hf_pack.disk import objects
 from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.path_info import PathInfo
 
+_CLOCK_TICK_NS = 20_000_000  # time stamps of files may lag behind the clock by a tick of the kernel
+
 
 class Link:
     """Thread-safe. Connections that ask are kept; those that add or protect end with the last session.
@@ -54,6 +56,10 @@ class Link:
                 self._sessions -= 1
                 if self._sessions == 0:
                     self.adding.close()
+
+    def is_new(self, store_path: StorePath, started_ns: int) -> bool:
+        """Whether the object was made since then: the daemon does not say whether it had it already."""
+        return self.real_path(store_path).lstat().st_ctime_ns > started_ns - _CLOCK_TICK_NS
 
     def protect(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
         """Keep these from collectors during the session, valid or not; returns those that are valid."""

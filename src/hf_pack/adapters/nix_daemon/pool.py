@@ -21,6 +21,8 @@ class Pool:
         self._turn = Lock()
         self._idle: list[OpenRoute] = []
         self._lent: set[OpenRoute] = set()
+        self._first = Lock()
+        self._is_known_good = False
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
@@ -56,10 +58,19 @@ class Pool:
         with self._turn:
             taken = self._idle.pop() if self._idle else None
         if taken is None:
-            taken = OpenRoute(self._route)
+            taken = self._open()
         with self._turn:
             self._lent.add(taken)
         return taken
+
+    def _open(self) -> OpenRoute:
+        if self._is_known_good:
+            return OpenRoute(self._route)
+        # One at first: Nix makes a store that is not there yet, and two of it would meet at that.
+        with self._first:
+            opened = OpenRoute(self._route)
+            self._is_known_good = True
+            return opened
 
     def _drop(self, taken: OpenRoute) -> None:
         with self._turn:

@@ -38,7 +38,7 @@ class TreeAdder:
     def stream(self, plan: Plan, progress: Progress, *, repair: bool = False) -> AddedTree:
         """Send the tree, whether it is there or not; with ``repair`` it takes the place of one that is."""
         self._require_blobs(plan)
-        started = int(time.time())
+        started = time.time_ns()
         read = 0
 
         def chunks_of(blob: Blob) -> Iterable[bytes]:
@@ -66,7 +66,7 @@ class TreeAdder:
             raise DaemonGoneError(f"the Nix daemon names a package otherwise than it must\n  {info.store_path}")
         if is_large:
             self.state.remember_tree(plan.digest(), info.store_path)
-        is_new = repair or info.registration_time >= started
+        is_new = repair or self.link.is_new(info.store_path, started)
         return AddedTree(info=info, bytes_read=read, bytes_written=info.nar_size if is_new else 0)
 
     def _require_blobs(self, plan: Plan) -> None:
