@@ -225,10 +225,10 @@ def test_a_model_that_is_not_on_the_hub_is_added_first(place: Place, other: Path
 def test_an_export_is_deterministic_and_spares_the_files_of_others(place: Place, tmp_path: Path) -> None:
     place.package(tiny_model(), "tiny")
     document = place.json("export", "--to", "nix")
-    assert document["packages"] == ["tiny"] and len(document["written"]) == 5
+    assert document["packages"] == ["tiny"] and len(document["written"]) == 6
     assert place.json("export", "--to", "nix")["written"] == []
     place.run("export", "--to", "nix", "--output", tmp_path / "out")
-    for file in ("default.nix", "package.nix", "tiny.json", "tiny.tar"):
+    for file in ("default.nix", "mkHfModel.nix", "package.nix", "tiny.json", "tiny.tar"):
         assert (tmp_path / "out" / file).read_bytes() == (place.workspace / "nix" / file).read_bytes()
     (place.workspace / "flake.nix").write_text("{ outputs = _: { }; }\n")
     place.run("export", "--to", "nix")

@@ -148,6 +148,8 @@ def flake_nix(directory: str) -> bytes:
       name = system;
       value = import {directory};
     }}) [ {systems} ]);
+
+    lib.mkHfModel = import {directory}/mkHfModel.nix; # lib.mkHfModel pkgs {{ pname = …; }}
   }};
 }}
 """.encode()

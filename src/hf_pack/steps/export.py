@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from hf_pack.errors import LockError, UsageError
 from hf_pack.expressions.flox_export import flox_files
+from hf_pack.expressions.mk_hf_model import mk_hf_model_nix
 from hf_pack.expressions.nix_export import Files, nix_files, package_files
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.manifest import Storage
 from hf_pack.model.workspace_document import WorkspaceSettings
+from hf_pack.runtimes.triton import CONFIG_PBTXT
 from hf_pack.steps.packages import Package
 from hf_pack.steps.workspace_files import manifest_file
 
@@ -19,7 +21,7 @@ def to_nix(packages: Sequence[Package], settings: WorkspaceSettings) -> Files:
 
     Raises LockError for a self-contained package that was never built as it is planned now.
     """
-    return nix_files(data_of(packages, settings))
+    return nix_files(data_of(packages, settings)) | {"mkHfModel.nix": mk_hf_model_nix(CONFIG_PBTXT)}
 
 
 def to_flox(packages: Sequence[Package], settings: WorkspaceSettings) -> Files:
