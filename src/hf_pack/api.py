@@ -7,6 +7,7 @@ user's own), and raises :class:`hf_pack.errors.Error` for what a caller can mend
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # every function imports the step that it runs: most commands
     from hf_pack.model.build_meta import BuildMeta
     from hf_pack.model.differences import Difference
     from hf_pack.model.findings import Collection
+    from hf_pack.model.hub_ids import RepoId
     from hf_pack.model.manifest import HubSource, PathSource
     from hf_pack.ports import Progress, Store, Workspace
     from hf_pack.steps.add import Added
@@ -46,6 +48,7 @@ def add(
     store: str | None = None,
     name: str | None = None,
     revision: str | None = None,
+    repo_id: str | None = None,
     layout: str | None = None,
     triton_name: str | None = None,
     storage: str | None = None,
@@ -70,6 +73,7 @@ def add(
         Wishes(
             name=name,
             revision=revision,
+            repo_id=_repo_id(repo_id) if repo_id else None,
             layout=Layout(layout) if layout else None,
             triton_model_name=triton_name,
             storage=Storage(storage) if storage else None,
@@ -167,9 +171,11 @@ def build(
     StoreError.
     """
     from hf_pack.steps import packages, realise, workspace_files
+    from hf_pack.steps.policy import check_licence
 
     place = wiring.open_workspace(Path(workspace))
     package = packages.load(place, workspace_files.find_name(place, name))
+    check_licence(wiring.read_settings(place).policy, package)
     chosen = wiring.open_store(store)
     places = wiring.open_places(place, chosen, offline=offline, limit_rate=limit_rate)
     return realise.build(package, place, places, chosen, progress)
@@ -235,11 +241,23 @@ def _asked(workspace: Workspace, source: Path | str, revision: str | None) -> Pa
     from hf_pack.model.manifest_document import DEFAULT_REVISION
 
     text = str(source)
+    page = re.fullmatch(r"(?:https?://[^/]+/|hf://(?:models/)?)([^/]+/[^/]+?)(?:/(?:tree|blob)/([^/]+).*|/)?", text)
+    if page is not None:  # the model's page on the Hub
+        return HubSource(repo_id=_repo_id(page[1]), revision=revision or page[2] or DEFAULT_REVISION)
     if not (isinstance(source, Path) or text.startswith(("/", "~", ".")) or os.path.lexists(text)):
         with suppress(HubIdError):
             return HubSource(repo_id=RepoId.parse(text), revision=revision or DEFAULT_REVISION)
     seen = text if text.startswith(("/", "~")) else os.path.relpath(Path(text).absolute(), workspace.root)
     return PathSource(path=seen, snapshot_id=revision)
+
+
+def _repo_id(text: str) -> RepoId:
+    from hf_pack.model.hub_ids import HubIdError, RepoId
+
+    try:
+        return RepoId.parse(text)
+    except HubIdError as error:
+        raise UsageError(f"not a repo id: {error}", hint="a repo id is ORG/NAME") from None
 
 
 def _contents(text: str, workspace: Workspace | None, store: Store) -> Contents:
@@ -276,7 +294,7 @@ def _lock_at_path(path: Path, store: Store) -> LockedContents:
     kept = {
         file.path: (beside / file.path).read_bytes()
         for file in locked.files
-        if file.kept_beside_lock and (beside / file.path).is_file()
+        if file.kept_beside_lock and (beside / file.path).is_file() and os.access(beside / file.path, os.R_OK)
     }
     return LockedContents(lock=locked, kept=kept, store=store)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import ManifestError, StoreError, UsageError
 from hf_pack.model.manifest import HubSource, PathSource
+from hf_pack.model.workspace_template import FILE_NAME
 from hf_pack.ports import Source, Sources, Store, Workspace
 
 if TYPE_CHECKING:
@@ -28,14 +29,20 @@ def create_workspace(directory: Path) -> Workspace:
 
 
 def open_workspace(directory: Path) -> Workspace:
-    """The workspace that ``directory`` lies in. Raises UsageError."""
-    return WorkspaceOnDisk.find(directory)
+    """The workspace that ``directory`` lies in. Raises UsageError, ManifestError when its ``hf-pack.toml`` is wrong."""
+    workspace = WorkspaceOnDisk.find(directory)
+    lines = (workspace.read(FILE_NAME) or b"").splitlines()
+    if any(line.strip() and not line.lstrip().startswith(b"#") for line in lines):
+        read_settings(workspace)  # most say nothing, and reading takes longer than most commands
+    return workspace
 
 
 def optional_workspace(directory: Path) -> Workspace | None:
     """The workspace of ``directory``, None when it lies in none."""
     try:
         return open_workspace(directory)
+    except ManifestError:
+        raise
     except UsageError:
         return None
 
@@ -127,7 +134,6 @@ def _stores_of_this_user() -> list[Store]:
 def read_settings(workspace: Workspace) -> WorkspaceSettings:
     """Read ``hf-pack.toml``. Raises ManifestError with every problem of the file."""
     from hf_pack.model import workspace_document
-    from hf_pack.model.workspace_template import FILE_NAME
 
     text = (workspace.read(FILE_NAME) or b"").decode(errors="replace")
     try:

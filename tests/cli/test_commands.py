@@ -14,7 +14,7 @@ from hf_pack.cli.main import COMMAND_NAMES, main
 TREE = f"{'x' * 32}-tiny-llm-1.0.0+0000000"
 
 ADD = f"""\
-tiny-llm: 7 files, 2.5 KiB, from acme/tiny-llm at {COMMIT[:12]} (commit)
+tiny-llm: 7 files, 2.5 KiB, from acme/tiny-llm at {COMMIT[:12]} (commit), layout dual
   left out .gitattributes: hidden file
 wrote models/tiny-llm.toml, models/tiny-llm.lock, build-meta/tiny-llm.json
 next: look at models/tiny-llm.toml, then hf-pack build tiny-llm
@@ -102,7 +102,8 @@ def test_init(bare: Place) -> None:
     ran = bare.done("init")
     assert (ran.out, ran.err) == (
         "",
-        "made a workspace in HOME/workspace\nnext: hf-pack add PATH, with a model that is on disk\n",
+        "made a workspace in HOME/workspace\n"
+        "next: hf-pack add ORG/NAME, a model on the Hub; or the path of one on disk\n",
     )
     assert (bare.workspace / "hf-pack.toml").is_file()
     assert bare.done("init", "inner").err.startswith("made a workspace in HOME/workspace/inner\n")
@@ -182,7 +183,7 @@ def test_a_dry_run_says_what_a_build_would_do_and_does_nothing(place: Place) -> 
 
 def test_list(place: Place) -> None:
     empty = place.done("list")
-    assert (empty.out, empty.err) == ("", "no packages here; hf-pack add PATH makes one\n")
+    assert (empty.out, empty.err) == ("", "no packages here; hf-pack add ORG/NAME makes one\n")
     place.add()
     assert place.done("list").out == "tiny-llm  tiny-llm-1.0.0+0000000  dual  linked  locked\n"
     place.done("build")

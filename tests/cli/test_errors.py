@@ -113,7 +113,7 @@ def test_damage_that_cannot_be_repaired(place: Place, damage: Damage) -> None:
     ran = place.run("verify", "tiny-llm", "--repair")
     assert ran.code == 5
     assert "model.safetensors is not repaired: " in ran.err
-    assert ran.err.endswith("hint: the rest has no source to be restored from\n")
+    assert ran.err.endswith("hint: the lines above say where the bytes could come from\n")
 
 
 def test_repair_needs_a_workspace(place: Place, damage: Damage) -> None:

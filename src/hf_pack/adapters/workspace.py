@@ -180,5 +180,8 @@ def _as_usage_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = error.filename or path
-        raise UsageError(f"the workspace cannot be used\n  {place}: {error.strerror or error}") from None
+        place = path if error.filename2 else error.filename or path  # of a link, not what it leads to
+        raise UsageError(
+            f"the workspace cannot be used\n  {place}: {error.strerror or error}",
+            hint=f"ls -ld {place if place != path else path.parent}; the workspace must be this user's to write",
+        ) from None

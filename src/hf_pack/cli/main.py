@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
+import errno
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from hf_pack.cli.command import EXIT_CODES, add_to
+from hf_pack.cli.output import with_store
 from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
     "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "diff", "bump", "export",
-    "flox-check", "gc", "roots", "completion",
+    "flox-check", "gc", "log", "roots", "completion",
 )  # fmt: skip
 
 DESCRIPTION = """\
@@ -26,7 +31,7 @@ in the layouts that vLLM, SGLang and Triton Inference Server read directly. Nix 
 EPILOG = f"""\
 start here:
   hf-pack init                     a workspace in this directory
-  hf-pack add PATH                 manifest and lock for a model on disk
+  hf-pack add ORG/NAME             manifest and lock for a model (or a path on disk)
   hf-pack build NAME               make the package; prints its store path
 
 {EXIT_CODES}"""
@@ -36,7 +41,9 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as any other error, so that ``--json`` holds for it too."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"{self.prog} --help")
+        wrong = re.search(r"invalid choice: '([^']*)'", message)
+        near = difflib.get_close_matches(wrong[1], COMMAND_NAMES, n=1) if wrong else []
+        raise UsageError(message, hint=f"did you mean {near[0]!r}?" if near else f"{self.prog} --help")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -59,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character still gets the line
             stream.reconfigure(errors="backslashreplace")
@@ -66,12 +74,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+            raise
+        _drop_output()
+        print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return UsageError.exit_code
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     return code
+
+
+def _open_closed_streams() -> None:
+    """A process may be started with a closed stdout or stderr; then nobody reads."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - as long as the process
+
+
+def _drop_output() -> None:
+    """What is still buffered for stdout goes nowhere, so that the interpreter's last flush cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -80,7 +106,7 @@ def _run(arguments: Sequence[str]) -> int:
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    as_json = "--json" in arguments
+    as_json, store = "--json" in arguments, None
     try:
         parsed = parser.parse_args(arguments)
         if parsed.version:
@@ -91,12 +117,12 @@ def _run(arguments: Sequence[str]) -> int:
         if parsed.command is None:
             parser.print_help()
             return 0
-        as_json = parsed.json
+        as_json, store = parsed.json, getattr(parsed, "store", None)
         with _working_in(parsed.directory):
             code: int = parsed.run(parsed)
             return code
     except Error as error:
-        report(error, as_json=as_json)
+        report(error, as_json=as_json, store=store)
         return error.exit_code
 
 
@@ -111,12 +137,13 @@ def _working_in(directory: str) -> Iterator[None]:
         yield
 
 
-def report(error: Error, *, as_json: bool) -> None:
+def report(error: Error, *, as_json: bool, store: str | None = None) -> None:
     """Print an error: as text on stderr, or as the contract's JSON object on stdout."""
+    hint = with_store(error.hint, store)
     if as_json:
-        document = {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}
+        document = {"error": {"type": type(error).__name__, "message": error.message, "hint": hint}}
         print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
         return
     print(f"error: {error.message}", file=sys.stderr)
-    if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)

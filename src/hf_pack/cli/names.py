@@ -18,5 +18,8 @@ def chosen(arguments: argparse.Namespace) -> list[str]:
         return [find_name(workspace, name) for name in arguments.names]
     names = list(workspace.names())
     if not names:
-        raise UsageError(f"the workspace has no package\n  {workspace.root / 'models'}: empty", hint="hf-pack add PATH")
+        raise UsageError(
+            f"the workspace has no package\n  {workspace.root / 'models'}: empty",
+            hint="hf-pack add ORG/NAME, or a path",
+        )
     return names

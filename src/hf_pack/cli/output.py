@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
@@ -52,8 +54,22 @@ def plain(value: object) -> object:
         case Iterable():
             return [plain(inner) for inner in value]
     if dataclasses.is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _field(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)}
     return str(value)
+
+
+def _field(name: str, value: object) -> object:
+    """A file's ``sha256`` is hex, as the Hub and the lock write it; a ``nar_hash`` is as Nix writes it."""
+    return value.hex() if name == "sha256" and isinstance(value, Hash) else plain(value)
+
+
+def with_store(hint: str, store: str | None) -> str:
+    """A hint that is a command, with the store that this command was given."""
+    takes_store = re.match(r"hf-pack (?:add|lock|build|list|path|show|verify|diff|gc|roots)\b", hint)
+    if store is None or takes_store is None or "--store" in hint:
+        return hint
+    command, separator, rest = hint.partition(", ")
+    return f"{command} --store {shlex.quote(store)}{separator}{rest}"
 
 
 def talk(line: str) -> None:

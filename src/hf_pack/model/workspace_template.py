@@ -8,11 +8,10 @@ FILE_NAME = "hf-pack.toml"
 NEW_TEXT = """\
 # A workspace of hf-pack: models/<name>.toml says what is packaged, as what. Everything here is optional.
 
-# caches = ["https://cache.example.org"]     # binary caches to pull from
-# mirrors = ["https://mirror.example.org"]   # Hub endpoints to ask, in this order
-# targets = ["file:///srv/cache"]            # where `hf-pack publish` puts packages
+# caches = ["https://cache.example.org"]     # binary caches to ask for weights, in this order
+# mirrors = ["https://mirror.example.org"]   # Hub endpoints to ask before the Hub; they get no token
 
 # [policy]
-# allow_licences = ["apache-2.0", "mit"]     # refuse any other
+# allow_licences = ["apache-2.0", "mit"]     # `build` refuses any other
 # deny_licences = ["other"]
 """

@@ -67,7 +67,7 @@ def add(
     if workspace.read(manifest_file(manifest.name)) is not None:
         raise UsageError(
             f"a package of this name is there already\n  {manifest_file(manifest.name)}: exists",
-            hint=f"hf-pack add {source.listing.place} --name ANOTHER, or hf-pack lock {manifest.name} to lock it again",
+            hint=f"hf-pack add {_typed(asked)} --name ANOTHER, or hf-pack lock {manifest.name} to lock it again",
         )
     _check(manifest)
     with store.session():
@@ -79,6 +79,10 @@ def add(
         comments = propose.comments(lock.model, lock.source.snapshot_kind, lock.licence)
         workspace.write(manifest_file(manifest.name), manifest_text.write(manifest, comments=comments).encode())
     return Added(manifest=manifest, locked=locked)
+
+
+def _typed(asked: PathSource | HubSource) -> str:
+    return asked.path if isinstance(asked, PathSource) else f"{asked.repo_id} --revision {asked.revision}"
 
 
 def _check(manifest: Manifest) -> None:

@@ -39,7 +39,7 @@ def choose(
         raise SourceError(
             f"{where}: expected one GGUF quantization, found {len(selected.quantizations)}: "
             + ", ".join(map(shown, selected.quantizations)),
-            hint="choose one in the manifest, under [source]: "
+            hint=f"hf-pack add SOURCE --file '*{selected.quantizations[0]}*', or in the manifest, under [source]: "
             f'include = ["*{selected.quantizations[0]}*", "*.json", "README*", "LICENSE*"]',
         )
     if selected.pickles:
@@ -55,7 +55,7 @@ def _refuse(where: str, selected: Selected) -> None:
     reason = "" if WeightFormat.SAFETENSORS in selected.offered else ", and there are no safetensors"
     raise PolicyError(
         f"{where}: {files}: weights in pickle format can run code when they are loaded{reason}",
-        hint="if you trust them, set allow_pickle = true under [source] in the manifest",
+        hint="if you trust them: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest",
     )
 
 
@@ -67,5 +67,5 @@ def _no_weights(where: str, selected: Selected) -> None:
         found = f"found {shown(index)} without any of the shards that it lists"
     raise SourceError(
         f"{where}: expected weights (safetensors, GGUF, or pickles with allow_pickle), {found}",
-        hint="download the whole model, or name the weights with include under [source] in the manifest",
+        hint="is the model whole? otherwise name its weights with include under [source] in a manifest",
     )

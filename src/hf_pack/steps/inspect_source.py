@@ -41,7 +41,8 @@ CONFIGS = (
 )
 _CONFIG_OF_WEIGHTS = ("config.json", "adapter_config.json", "model_index.json", "modules.json")
 _LFS_PULL = "git lfs pull in the clone that this was copied from"
-_ALLOW = "if you trust it, set allow_pickle = true under [source] in the manifest"
+_ALLOW = "if you trust it: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest"
+_FALSE_NAME = "fetch the safetensors file again, or give the pickle its own ending (.bin) if you trust it"
 _JSON_LIMIT = 64 << 20  # bytes; larger JSON is data, and is not read for its syntax
 
 
@@ -73,7 +74,8 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True) -> In
     selected = choose(listing.place, ((file.path, file.size) for file in listing.files), selection, source.read)
     chosen = frozenset(selected.files)
     files = tuple(file for file in listing.files if file.path in chosen)
-    looked_into = [file for file in files if headers or weight_format(file.path) is None]
+    # A GGUF file's header is its configuration and may state its licence: it is always read.
+    looked_into = [file for file in files if headers or weight_format(file.path) in (None, WeightFormat.GGUF)]
     source.prepare([(file.path, first_read(file)) for file in looked_into])
     source.prepare(header_reads(source, looked_into))
     found = _Findings(source=source, fetch=fetch_command(listing), allow_pickle=selection.allow_pickle)
@@ -185,13 +187,18 @@ class _Findings:
         place = self.source.listing.place
         if self.problems:
             for path in self.pickles:
-                self.add(path, "expected no pickle, found one by its content", _ALLOW)
+                self.add(path, "expected no pickle, found one by its content", _hint_for(path))
             raise source_error(place, self.problems)
         if self.pickles:
             names = "".join(f"\n  {shown(path)}" for path in self.pickles)
             raise PolicyError(
-                f"{place}: a pickle by its content, which can run code when it is loaded{names}", hint=_ALLOW
+                f"{place}: a pickle by its content, which can run code when it is loaded{names}",
+                hint=_hint_for(self.pickles[0]),
             )
+
+
+def _hint_for(pickle: str) -> str:
+    return _FALSE_NAME if pickle.endswith((".safetensors", ".gguf")) else _ALLOW
 
 
 def _check_syntax(data: bytes) -> None:

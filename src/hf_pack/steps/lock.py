@@ -162,7 +162,7 @@ def _apply(manifest: Manifest, index: int, patch: Patch, contents: bytes, replac
         return patches.apply(patch, contents, replacement)
     except patches.PatchMismatch as error:
         raise ManifestError(
-            f"a patch does not match the source any more\n  {place}: {error}",
+            f"a patch does not match the source\n  {place}: {error}",
             hint="change or remove the patch; nothing was written",
         ) from None
 

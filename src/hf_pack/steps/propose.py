@@ -36,13 +36,14 @@ class Wishes:
     triton_model_name: str | None = None
     storage: Storage | None = None
     revision: str | None = None
+    repo_id: RepoId | None = None  #: of a model on disk
 
 
 def source_of(asked: PathSource | HubSource, listing: SourceListing, wishes: Wishes) -> PathSource | HubSource:
     """The manifest's source. A directory is pinned to the snapshot that it says it is, else to its content."""
     if isinstance(asked, HubSource):
         return asked
-    slug = listing.repo_id or local_repo_id(listing.place.rstrip("/").rpartition("/")[2])
+    slug = wishes.repo_id or listing.repo_id or local_repo_id(listing.place.rstrip("/").rpartition("/")[2])
     snapshot_id = wishes.revision or listing.snapshot_id or CONTENT_SNAPSHOT
     return PathSource(path=asked.path, slug=slug, snapshot_id=snapshot_id)
 

@@ -48,7 +48,8 @@ def test_a_pattern_that_matches_nothing() -> None:
 def test_several_quantizations() -> None:
     assert refused({"m-Q8_0.gguf": gguf(), "m-Q4_K_M.gguf": gguf()}, SourceError) == (
         "/model: expected one GGUF quantization, found 2: Q4_K_M, Q8_0",
-        'choose one in the manifest, under [source]: include = ["*Q4_K_M*", "*.json", "README*", "LICENSE*"]',
+        "hf-pack add SOURCE --file '*Q4_K_M*', or in the manifest, under [source]: "
+        'include = ["*Q4_K_M*", "*.json", "README*", "LICENSE*"]',
     )
 
 
@@ -58,7 +59,7 @@ def test_pickles_alone() -> None:
     ) == (
         "/model: a-00001-of-00002.bin and 1 more: weights in pickle format can run code when they are loaded, "
         "and there are no safetensors",
-        "if you trust them, set allow_pickle = true under [source] in the manifest",
+        "if you trust them: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest",
     )
 
 
@@ -71,7 +72,7 @@ def test_pickles_asked_for() -> None:
 
 
 def test_no_weights() -> None:
-    hint = "download the whole model, or name the weights with include under [source] in the manifest"
+    hint = "is the model whole? otherwise name its weights with include under [source] in a manifest"
     start = "/model: expected weights (safetensors, GGUF, or pickles with allow_pickle), "
     assert refused({"config.json": b"{}"}, SourceError) == (f"{start}found none", hint)
     assert refused({"config.json": b"{}", "model.safetensors.index.json": b"{}"}, SourceError) == (

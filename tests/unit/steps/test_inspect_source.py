@@ -32,7 +32,7 @@ from hf_pack.steps.inspect_source import Inspection, inspect
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 INDEX = "model.safetensors.index.json"
 FETCH = "copy the model again from where it came from"
-ALLOW = "if you trust it, set allow_pickle = true under [source] in the manifest"
+ALLOW = "if you trust it: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest"
 
 
 def inspected(files: Mapping[str, bytes], selection: Selection | None = None) -> Inspection:
@@ -285,11 +285,14 @@ class TestPickles:
             "/model: a pickle by its content, which can run code when it is loaded",
             "  model.safetensors",
         ]
-        assert caught.value.hint == ALLOW
+        assert caught.value.hint == (
+            "fetch the safetensors file again, or give the pickle its own ending (.bin) if you trust it"
+        )
 
     def test_one_in_a_text(self) -> None:
-        with pytest.raises(PolicyError):
+        with pytest.raises(PolicyError) as caught:
             inspected(tiny_model(extra={"vocab.txt": self.PICKLE}))
+        assert caught.value.hint == ALLOW
         inspected(tiny_model(extra={"vocab.txt": self.PICKLE}), Selection(allow_pickle=True))
 
     def test_consent_does_not_make_it_safetensors(self) -> None:

@@ -161,5 +161,5 @@ def _mismatch(file: FileToAdd, found: Hash) -> IntegrityError:
     return IntegrityError(
         f"a file has other bytes than it must have\n"
         f"  {file.real_path}: expected sha256 {file.expected.hex()}, found {found.hex()}",
-        hint="fetch the file again, or run `hf-pack lock --upgrade` if the change is wanted",
+        hint="fetch the file again; if the change is wanted, hf-pack lock NAME",
     )

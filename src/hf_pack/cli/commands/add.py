@@ -17,6 +17,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="the package's name; dots become dashes in file names")
     parser.add_argument("--revision", metavar="ID", help="branch, tag or commit; on disk the snapshot to take")
+    parser.add_argument("--repo-id", metavar="ORG/NAME", help="of a model on disk: what runtimes ask for")
     parser.add_argument("--layout", choices=("dual", "single", "hf"), help="directories for which runtimes")
     parser.add_argument("--triton-name", metavar="NAME", help="the model's name in Triton")
     parser.add_argument(
@@ -38,6 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
         store=arguments.store,
         name=arguments.name,
         revision=arguments.revision,
+        repo_id=arguments.repo_id,
         layout=arguments.layout,
         triton_name=arguments.triton_name,
         storage=arguments.storage,
@@ -70,7 +72,8 @@ def _run(arguments: argparse.Namespace) -> int:
     lock = locked.lock
     talk(
         f"{manifest.name}: {count_words(len(lock.files), 'file')}, {size_words(lock.size)}, "
-        f"from {lock.source.repo_id} at {lock.source.snapshot_id[:12]} ({lock.source.snapshot_kind.value})"
+        f"from {lock.source.repo_id} at {lock.source.snapshot_id[:12]} ({lock.source.snapshot_kind.value}), "
+        f"layout {manifest.layout.value}"
     )
     for omitted in lock.omitted:
         talk(f"  left out {omitted.path}: {omitted.reason}")

@@ -15,7 +15,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
+    from hf_pack.errors import UsageError
 
+    if not arguments.message.strip():
+        raise UsageError("-m is empty", hint="say what changed: hf-pack bump NAME -m TEXT")
     version, meta = api.bump(arguments.name, arguments.message)
     if arguments.json:
         print_json({"version": version, "build_meta": meta})

@@ -47,7 +47,8 @@ def _print(difference: Difference) -> None:
     for tensor in difference.tensors:
         words = " -> ".join(filter(None, (tensor.before, tensor.after)))
         sign = "~" if tensor.before and tensor.after else "-" if tensor.before else "+"
-        print(f"{sign} tensor {tensor.name}: {tensor.aspect} {words}")
+        aspect = "" if tensor.aspect == "presence" else f"{tensor.aspect} "
+        print(f"{sign} tensor {tensor.name}: {aspect}{words}")
     for note in difference.notes:
         talk(f"note: {note}")
 

@@ -20,7 +20,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print_json({"workspace": root})
     else:
         talk(f"made a workspace in {root}")
-        talk("next: hf-pack add PATH, with a model that is on disk")
+        talk("next: hf-pack add ORG/NAME, a model on the Hub; or the path of one on disk")
     return 0
 
 

@@ -24,7 +24,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print_json(rows)
         return 0
     if not rows:
-        talk("no packages here; hf-pack add PATH makes one")
+        talk("no packages here; hf-pack add ORG/NAME makes one")
     table(
         [
             (

@@ -52,7 +52,7 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
     say_store(arguments.store)
     documents = []
     for name in names:
-        if arguments.upgrade and not api.outdated(name):
+        if arguments.upgrade and not api.outdated(name) and not api.stale(name):
             talk(f"{name}: is of this layout version already")
             continue
         locked = api.lock(name, store=arguments.store, headers=not arguments.no_headers, progress=TerminalProgress())

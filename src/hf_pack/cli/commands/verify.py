@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from hf_pack.cli.command import Command, completed, store_argument
-from hf_pack.cli.output import count_words, print_json, talk
+from hf_pack.cli.output import count_words, print_json, talk, with_store
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +40,8 @@ def _run(arguments: argparse.Namespace) -> int:
         talk(f"{count_words(verified.checked, 'store object')} verified, all bytes are what they must be")
         return 0
     talk(f"error: {count_words(len(verified.bad), 'problem')} in {count_words(verified.checked, 'store object')}")
-    talk(
-        "hint: the rest has no source to be restored from"
-        if arguments.repair
-        else f"hint: hf-pack verify {' '.join(arguments.names)} --repair"
-    )
+    again = with_store(f"hf-pack verify {shlex.join(arguments.names)} --repair", arguments.store)
+    talk("hint: the lines above say where the bytes could come from" if arguments.repair else f"hint: {again}")
     return IntegrityError.exit_code
 
 

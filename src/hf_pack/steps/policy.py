@@ -1,0 +1,30 @@
+"""What a workspace's policy says about a package."""
+
+from __future__ import annotations
+
+from hf_pack.errors import PolicyError
+from hf_pack.model.workspace_document import Policy
+from hf_pack.steps.packages import Package
+
+
+def check_licence(policy: Policy, package: Package) -> None:
+    """Raises PolicyError when the package's licence is denied, or is none of the allowed ones.
+
+    Identifiers are compared without regard to case: cards write ``apache-2.0``, SPDX ``Apache-2.0``.
+    """
+    licence = package.lock.licence
+    stated = (licence or "").lower()
+    if licence is not None and stated in {denied.lower() for denied in policy.deny_licences}:
+        raise _refused(package, f"expected none of {', '.join(policy.deny_licences)}", "deny_licences")
+    allowed = policy.allow_licences
+    if allowed is not None and stated not in {one.lower() for one in allowed}:
+        raise _refused(package, f"expected one of {', '.join(allowed) or 'none'}", "allow_licences")
+
+
+def _refused(package: Package, expected: str, key: str) -> PolicyError:
+    found = package.lock.licence or "no licence stated in its files"
+    return PolicyError(
+        f"{package.name}: the workspace's policy refuses its licence\n  hf-pack.toml: policy.{key}: {expected}, "
+        f"found {found}",
+        hint="change [policy] in hf-pack.toml if this model may be used here",
+    )

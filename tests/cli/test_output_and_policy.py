@@ -1,0 +1,73 @@
+"""What the command line does when its output has no place, and when a workspace says no."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Place
+
+from hf_pack.cli.output import with_store
+
+
+def test_a_full_disk_behind_stdout_is_no_traceback(place: Place) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "hf_pack", "completion", "bash"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 2
+    assert ran.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+def test_a_closed_stdout_is_nobody_reading(place: Place) -> None:
+    ran = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m hf_pack completion bash >&-"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("hint", "expected"),
+    [
+        ("hf-pack build m", "hf-pack build m --store /a"),
+        ("hf-pack verify m --repair", "hf-pack verify m --repair --store /a"),
+        ("hf-pack list, or hf-pack add ORG/NAME", "hf-pack list --store /a, or hf-pack add ORG/NAME"),
+        ("hf-pack init", "hf-pack init"),
+        ("give the same command with --store /b", "give the same command with --store /b"),
+    ],
+)
+def test_a_hint_keeps_the_store_it_was_about(hint: str, expected: str) -> None:
+    assert with_store(hint, "/a") == expected
+    assert with_store(hint, None) == hint
+
+
+def test_a_wrong_workspace_file_is_said_by_every_command(place: Place) -> None:
+    (place.workspace / "hf-pack.toml").write_text('cashes = ["https://cache.example.org"]\n')
+    for command in (("plan", "tiny-llm"), ("build",), ("list",), ("path", "tiny-llm")):
+        ran = place.run(*command)
+        assert ran.code == 2
+        assert "cashes" in ran.err
+
+
+def test_a_licence_that_the_workspace_denies_is_not_built(place: Place) -> None:
+    (place.workspace / "hf-pack.toml").write_text('[policy]\ndeny_licences = ["apache-2.0"]\n')
+    place.done("add", place.cache)
+    ran = place.run("build", "tiny-llm")
+    assert ran.code == 8
+    assert "deny_licences" in ran.err
+    assert not (place.workspace / "result-tiny-llm").is_symlink()
+
+
+def test_an_unknown_command_has_a_near_one(place: Place) -> None:
+    ran = place.run("verfy", "tiny-llm")
+    assert ran.code == 2
+    assert ran.err.endswith("hint: did you mean 'verify'?\n")
