@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
@@ -37,8 +38,8 @@ def test_each_version_is_there_with_what_it_changed(place: Place) -> None:
     place.done("bump", "tiny-llm", "-m", "Patched.")
     second = place.done("build", "tiny-llm").out.strip()
     _commit(place, "Second.")
-    with place.manifest.open("a") as manifest:
-        manifest.write("[vllm]\nmax_num_seqs = 7\n")
+    text = place.manifest.read_text()
+    place.manifest.write_text(re.sub(r"^(\[vllm\].*\n)", r"\1max_num_seqs = 7\n", text, count=1, flags=re.MULTILINE))
     place.done("bump", "tiny-llm", "-m", "Fewer sequences.")
     third, now, before = place.done("log", "tiny-llm", "--json").document
     assert (before["store_path"], now["store_path"]) == (first, second)
