@@ -55,11 +55,12 @@ class Channel:
         del self._buffer[:size]
         return data
 
-    def send(self, data: bytes | memoryview, heard: Callable[[], None] | None = None) -> None:
+    def send(self, data: bytes | bytearray, heard: Callable[[], None] | None = None) -> None:
         """Send all of it. ``heard`` is called when something arrived meanwhile, and may raise what it says."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._attempt(partial(os.write, self._writing, rest), heard) :]
+        with memoryview(data) as rest:
+            sent = 0
+            while sent < len(rest):
+                sent += self._attempt(partial(os.write, self._writing, rest[sent:]), heard)
 
     def send_file(self, file: int, offset: int, size: int, heard: Callable[[], None]) -> int:
         """Send ``size`` bytes of an open file without copying them here; returns how many there were."""

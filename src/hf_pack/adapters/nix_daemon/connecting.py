@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from hf_pack.adapters.nix_daemon.routes import Route, Socket, Spawn
 PATIENCE = 600.0
 _GREETING_PATIENCE = 60.0
 _END_PATIENCE = 10.0
+_PIPE = 1 << 20  # bytes, the most that an ordinary user may have
 _SAID = 4096  # bytes of what a program printed that are shown
 
 _SOCKET_HINTS = {
@@ -73,6 +75,8 @@ class OpenRoute:
             undo.callback(os.close, ours_out)
             ours_in, theirs_out = os.pipe()
             undo.callback(os.close, ours_in)
+            with contextlib.suppress(OSError):  # it is for speed alone, and a user may have used up the room for pipes
+                fcntl.fcntl(ours_out, fcntl.F_SETPIPE_SZ, _PIPE)
             try:
                 # A session of its own: an interrupt is ours, and it ends in order when we hang up.
                 self._process = subprocess.Popen(

@@ -75,15 +75,15 @@ class Connection:
         self._channel.send(wire.number(operation) + b"".join(arguments), self._heard)
         small = bytearray()
         for piece in body:
+            if not isinstance(piece, FilePart) and len(small) + len(piece) < _FRAME:
+                small += piece
+                continue
+            self._send_frame(small)
+            small.clear()
             if isinstance(piece, FilePart):
-                self._send_frame(small)
                 self._send_file(piece)
             else:
-                small += piece
-                if len(small) < _FRAME:
-                    continue
-                self._send_frame(small)
-            small.clear()
+                self._send_frame(piece)
         self._send_frame(small)
         self._channel.send(wire.frame_header(0), self._heard)
         return self._finish()
@@ -92,9 +92,10 @@ class Connection:
         """How long the daemon may say nothing from now on."""
         self._channel.patience = seconds
 
-    def _send_frame(self, data: bytearray) -> None:
-        if data:
-            self._channel.send(wire.frame_header(len(data)) + data, self._heard)
+    def _send_frame(self, data: bytes | bytearray) -> None:
+        if data:  # none at all would end the stream
+            self._channel.send(wire.frame_header(len(data)), self._heard)
+            self._channel.send(data, self._heard)
 
     def _send_file(self, part: FilePart) -> None:
         for start in range(0, part.size, _FRAME):

@@ -20,6 +20,7 @@ from hf_pack.errors import StoreError
 if TYPE_CHECKING:
     from hf_pack.adapters.nix_daemon.blobs import BlobAdder
     from hf_pack.adapters.nix_daemon.trees import TreeAdder
+    from hf_pack.formats.hashes import Hash
     from hf_pack.formats.store_path import StorePath
     from hf_pack.model.findings import Collection, Problem, Root
     from hf_pack.model.lock import Blob
@@ -127,7 +128,9 @@ class NixDaemonStore:
         with self._writing("add the package to the store"):
             return self._trees.add(plan, progress)
 
-    def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
+    def check(
+        self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None
+    ) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`. The files are read from disk, not through the daemon."""
         from hf_pack.disk.checking import problems_of
         from hf_pack.model.findings import Problem
@@ -136,7 +139,7 @@ class NixDaemonStore:
             info = self._link.info(store_path)
             if info is None:
                 return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
-            return problems_of(self.real_path(store_path), info, progress)
+            return problems_of(self.real_path(store_path), info, progress, sha256=sha256)
 
     def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""
