@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,11 +105,15 @@ def lock(
     place = wiring.open_workspace(Path(workspace))
     chosen = wiring.open_store(store)
     manifest = packages.read_manifest(place, workspace_files.find_name(place, name))
+    try:
+        previous = packages.read_lock(place, manifest.name)[0].source.snapshot_id
+    except LockError:
+        previous = None
     opened = locking.open_source(manifest, wiring.open_sources(place), headers=headers)
     with chosen.session():
         locked = locking.make_lock(manifest, opened, place, chosen, progress)
         locking.write_lock(manifest.name, locked, place, chosen)
-    return locked
+    return replace(locked, previous_snapshot_id=previous)
 
 
 def stale(
@@ -116,8 +121,10 @@ def stale(
 ) -> tuple[str, ...]:
     """Why the lock does not fit the manifest or its files any more, a sentence each; empty when it does.
 
-    With ``upstream``, the Hub is asked whether the revision moved and what a new lock would bring. Raises HubError.
+    A source on disk is compared by the sizes of its weights and the content of its small files. With ``upstream``, the
+    Hub is asked whether the revision moved and what a new lock would bring. Raises HubError.
     """
+    from hf_pack.model.manifest import HubSource
     from hf_pack.steps import packages, workspace_files
     from hf_pack.steps.upstream import moved
 
@@ -127,7 +134,7 @@ def stale(
     locked, _ = packages.read_lock(place, stem)
     kept = packages.kept_contents(place, stem)
     reasons = tuple(reason.sentence for reason in packages.stale_reasons(place, manifest, locked, kept))
-    if not upstream:
+    if not upstream and isinstance(manifest.source, HubSource):
         return reasons
     return reasons + moved(manifest, locked, kept, wiring.open_sources(place), wiring.open_store(store))
 

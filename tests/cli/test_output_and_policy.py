@@ -71,3 +71,29 @@ def test_an_unknown_command_has_a_near_one(place: Place) -> None:
     ran = place.run("verfy", "tiny-llm")
     assert ran.code == 2
     assert ran.err.endswith("hint: did you mean 'verify'?\n")
+
+
+def test_a_source_on_disk_that_changed_makes_its_lock_stale(place: Place) -> None:
+    place.add()
+    assert place.done("lock", "--check").out == "tiny-llm: fresh\n"
+    snapshot = next((place.cache / "snapshots").iterdir())
+    for name, contents in (("tokenizer_config.json", b'{"a": 1}'), ("model.safetensors", b"longer" * 1000)):
+        (snapshot / name).unlink()
+        (snapshot / name).write_bytes(contents)
+    ran = place.run("lock", "--check")
+    assert ran.code == 3
+    assert "source: tokenizer_config.json changed, " in ran.out
+    assert "source: model.safetensors changed, " in ran.out
+
+
+def test_a_package_that_cannot_be_checked_hides_no_other(place: Place) -> None:
+    place.add()
+    hub = place.manifest.with_name("on-hub.toml")
+    text = place.manifest.read_text()
+    source = text[text.index("[source]") : text.index("[vllm]")]
+    hub.write_text(text.replace(source, '[source]\nrepo_id = "acme/other"\n\n').replace('"tiny-llm"', '"on-hub"'))
+    lock = place.manifest.with_suffix(".lock")
+    lock.with_name("on-hub.lock").write_bytes(lock.read_bytes())
+    ran = place.run("lock", "--check")
+    assert [line for line in ran.out.splitlines() if not line.startswith(" ")] == ["on-hub: unknown", "tiny-llm: fresh"]
+    assert ran.code == 4

@@ -41,6 +41,7 @@ class Locked:
     notes: tuple[str, ...]
     bytes_read: int
     bytes_written: int
+    previous_snapshot_id: str | None = None  #: of the lock that this one takes the place of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hf_pack.errors import SourceError
 from hf_pack.model.differences import Difference
 from hf_pack.model.lock import FileDigest, Lock
-from hf_pack.model.manifest import HubSource, Manifest
+from hf_pack.model.manifest import HubSource, Manifest, PathSource
 from hf_pack.ports import Source, Sources, Store
 from hf_pack.steps.choose_files import choose
 from hf_pack.steps.contents import Contents, LockedContents
@@ -57,9 +58,9 @@ def _contents(source: Source, manifest: Manifest, locked: Lock) -> UpstreamConte
 def moved(
     manifest: Manifest, locked: Lock, kept: Mapping[str, bytes], sources: Sources, store: Store
 ) -> tuple[str, ...]:
-    """Sentences about what a new lock would bring; empty when the revision still is the locked commit, or on disk."""
+    """Sentences about what a new lock would bring; empty when nothing moved."""
     if not isinstance(manifest.source, HubSource):
-        return ()
+        return tuple(_moved_on_disk(manifest.source, locked, sources))
     source = sources.open(manifest.source)
     now = source.listing.snapshot_id
     if now == locked.source.snapshot_id:
@@ -67,6 +68,27 @@ def moved(
     before: Contents = LockedContents(lock=locked, kept=kept, store=store)
     head = f"upstream: {manifest.source.revision} moved from {locked.source.snapshot_id} to {now}"
     return (head, *_sentences(diff(before, _contents(source, manifest, locked))))
+
+
+def _moved_on_disk(asked: PathSource, locked: Lock, sources: Sources) -> Iterator[str]:
+    """Small files are compared by content, weights by size: hashing them again is what `lock` does.
+
+    A source that is gone moved nothing: the lock and the store are enough.
+    """
+    try:
+        source = sources.open(replace(asked, snapshot_id=locked.source.wanted_snapshot))
+    except SourceError:
+        return
+    offered = {file.path: file for file in source.listing.files}
+    for file in locked.files:
+        before = file.original or FileDigest(size=file.size, sha256=file.sha256)
+        now = offered.get(file.path)
+        if now is None:
+            yield f"source: {file.path} is gone from {asked.path}"
+        elif now.size != before.size:
+            yield f"source: {file.path} changed, {before.size} bytes -> {now.size} bytes"
+        elif not file.is_blob and digest_of(source.read(file.path)) != before:
+            yield f"source: {file.path} changed"
 
 
 def _sentences(difference: Difference) -> Iterator[str]:

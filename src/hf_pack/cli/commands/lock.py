@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hf_pack.cli.command import Command, name_argument, store_argument
-from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.output import count_words, print_json, size_words, talk, with_store
 from hf_pack.cli.stores import say_store
 
 
@@ -26,23 +26,30 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(names: list[str], arguments: argparse.Namespace) -> int:
+    """One package that cannot be checked hides no other. Exit code 3 when a lock is stale, else that of a failure."""
     from hf_pack import api
-    from hf_pack.errors import LockError
+    from hf_pack.errors import Error, LockError
 
-    found = []
+    found, codes = [], set()
     for name in names:
+        failure: Error | None = None
         try:
             reasons = api.stale(name, upstream=not arguments.offline, store=arguments.store)
-        except LockError as error:
-            reasons = (error.message,)
-        found.append({"name": name, "stale": bool(reasons), "reasons": reasons})
+        except Error as error:
+            failure, reasons = error, (error.message,)
+        unknown = failure is not None and not isinstance(failure, LockError)
+        state = "unknown" if unknown else "stale" if reasons else "fresh"
+        codes |= {failure.exit_code} if failure is not None else {LockError.exit_code} if reasons else set()
+        found.append({"name": name, "stale": None if unknown else bool(reasons), "reasons": reasons})
         if not arguments.json:
-            print(f"{name}: {'stale' if reasons else 'fresh'}")
+            print(f"{name}: {state}")
             for reason in reasons:
                 print(f"  {reason}")
+            if failure is not None and failure.hint:
+                talk(f"hint: {with_store(failure.hint, arguments.store)}")
     if arguments.json:
         print_json(found)
-    return LockError.exit_code if any(entry["stale"] for entry in found) else 0
+    return LockError.exit_code if LockError.exit_code in codes else max(codes, default=0)
 
 
 def _lock(names: list[str], arguments: argparse.Namespace) -> int:
@@ -69,6 +76,9 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
         )
         if not arguments.json:
             talk(f"{name}: locked {count_words(len(locked.lock.files), 'file')}, {size_words(locked.lock.size)}")
+            now, before = locked.lock.source.snapshot_id, locked.previous_snapshot_id
+            if before not in (None, now):
+                talk(f"  {before} -> {now}; hf-pack diff {name}@HEAD {name} shows what changed, in git")
             for note in locked.notes:
                 talk(f"  note: {note}")
     if arguments.json:
