@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import threading
@@ -158,9 +159,10 @@ def test_files_come_from_the_hub_or_a_stand_in(place: Place, other: Path, tmp_pa
 def test_a_mirror_of_the_workspace_is_written_down(place: Place) -> None:
     place.package(tiny_model(), "tiny")
     settings = place.workspace / "hf-pack.toml"
-    settings.write_text('mirrors = ["https://mirror.example"]\n')
+    settings.write_text('mirrors = ["https://me:secret@mirror.example/hub/?key=secret"]\n')
     place.run("export", "--to", "nix")
-    assert '"https://huggingface.co",\n    "https://mirror.example"' in (place.workspace / "nix/tiny.json").read_text()
+    text = (place.workspace / "nix/tiny.json").read_text()
+    assert '"https://huggingface.co",\n    "https://mirror.example/hub"' in text and "secret" not in text
 
 
 def test_a_self_contained_package_is_the_one_that_build_makes(place: Place, other: Path, tmp_path: Path) -> None:
@@ -236,3 +238,33 @@ def test_an_export_is_deterministic_and_spares_the_files_of_others(place: Place,
     write_flat(tmp_path / "mine", {"default.nix": b"{ }\n"})
     said = place.run("export", "--to", "nix", "--output", tmp_path / "mine", code=2)
     assert "left alone" in said and sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["default.nix"]
+
+
+@pytest.mark.skipif("HF_PACK_NIXPKGS" not in os.environ, reason="needs a nixpkgs checkout in HF_PACK_NIXPKGS")
+def test_expressions_evaluate_with_nixpkgs(place: Place, other: Path, tmp_path: Path) -> None:
+    """With the real ``callPackage`` and ``runCommand``: the same paths, names and versions."""
+    linked = place.package(tiny_model(), "tiny")
+    solid = place.package(tiny_model(seed=1), "solid", storage="self-contained")
+    for target in ("nix", "flox"):
+        place.run("export", "--to", target)
+    source = write_flat(tmp_path / "flat", tiny_model())
+    pkgs = f"(import {os.environ['HF_PACK_NIXPKGS']} {{ config = {{ }}; overlays = [ ]; }})"
+    workspace = place.workspace
+    expression = f"""let
+      pkgs = {pkgs};
+      models = import {workspace}/nix;
+      mkHfModel = pkgs.callPackage {workspace}/nix/mkHfModel.nix {{ }};
+      made = mkHfModel {{
+        pname = "made"; baseVersion = "1.0.0"; buildMeta = {{ build_version = 1; git_rev_short = "ca88e16"; }};
+        srcPath = {source}; tritonModelName = "made";
+      }};
+    in toString (map (package: package.outPath) [
+      models.tiny
+      (pkgs.callPackage {workspace}/.flox/pkgs/tiny.nix {{ }})
+      (models.solid.override {{ inherit pkgs; }})
+      (pkgs.callPackage {workspace}/.flox/pkgs/solid.nix {{ }})
+    ] ++ [ made.name made.drvPath (pkgs.lib.getVersion models.tiny) ])"""
+    plain, flox, whole, whole_of_flox, name, _, version = _evaluated(other, expression).split()
+    assert plain == flox and plain[44:] == linked.store_path[44:]
+    assert whole == whole_of_flox == solid.store_path
+    assert (name, version) == ("made-1.0.0+ca88e16", "1.0.0+0000000")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit, urlunsplit
 
 from hf_pack.errors import LockError, UsageError
 from hf_pack.expressions.flox_export import flox_files
@@ -48,11 +49,17 @@ def data_of(packages: Sequence[Package], settings: WorkspaceSettings) -> Mapping
             package.version,
             package.kept,
             nar_hash=_recorded_nar_hash(package),
-            mirrors=settings.mirrors,
-            caches=settings.caches,
+            mirrors=[_public(url) for url in settings.mirrors],
+            caches=[_public(url) for url in settings.caches],
         )
         for package in packages
     }
+
+
+def _public(url: str) -> str:
+    """An address without user, password and query: what is exported goes into git and every store."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def _recorded_nar_hash(package: Package) -> Hash | None:
