@@ -7,11 +7,8 @@ inside the file; a compressed one is read from its start.
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import threading
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +17,12 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from urllib3 import Retry
 
+from hf_pack.adapters.decompressing import METHODS, decompressed
 from hf_pack.errors import HubError, UsageError
 from hf_pack.formats import nar
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.narinfo import NarInfo
+from hf_pack.model.file_names import shown
 from hf_pack.ports import Progress, Reception, WantedBlob
 from hf_pack.web_pool import Answer, WebPool
 
@@ -34,10 +33,7 @@ _TRIES = 5  #: in a row that bring nothing
 _MAY_PASS = (429, 500, 502, 503, 504)
 _CONNECTIONS = 4
 _SCHEMES = ("file", "http", "https")
-
-
-class _Decompressor(Protocol):
-    def decompress(self, data: bytes | memoryview, /) -> bytes: ...
+_SLACK = 1 << 20  #: bytes that a compressed NAR may be larger than the NAR, beside a 64th of it
 
 
 class _Files(Protocol):
@@ -59,7 +55,8 @@ class BinaryCache:
                 f"no such kind of cache: {url!r}\n  hf-pack.toml: caches: expected file:// or http(s)://",
                 hint="edit hf-pack.toml",
             )
-        self._name = f"{parts.scheme}://{parts.hostname or ''}{parts.path}"  # no password, no query
+        place = parts.netloc.rpartition("@")[2]
+        self._name = f"{parts.scheme}://{place}{parts.path}"  # no password, no query
         self._files: _Files = _Disk(Path(unquote(parts.path))) if parts.scheme == "file" else _Web(url, self._name)
         self._stopped = threading.Event()
 
@@ -81,10 +78,13 @@ class BinaryCache:
             raise HubError(f"{self._name}: its narinfo of {wanted.blob.name} is of another object")
         if info.compression == "none":
             self._ranges(info, into, progress)
-        elif info.compression in _DECOMPRESSORS:
+        elif info.compression in METHODS:
             self._whole(info, wanted.blob.size, into, progress)
         else:
-            return False
+            raise HubError(
+                f"{self._name}: has it in a compression that is not read here: expected none, {', '.join(METHODS)}, "
+                f"found {shown(info.compression)}"
+            )
         return True
 
     def stop(self) -> None:
@@ -106,28 +106,28 @@ class BinaryCache:
                 offset += len(chunk)
 
     def _whole(self, info: NarInfo, size: int, into: Reception, progress: Progress) -> None:
-        decompressor = _DECOMPRESSORS[info.compression]()
         position = -_CONTENTS  # of the file's first byte
-        for compressed in self._chunks(info, 0, None):
-            try:
-                data = decompressor.decompress(compressed)
-            except (OSError, lzma.LZMAError, zlib.error, EOFError) as error:
-                raise HubError(f"{self._name}: {info.url} is damaged: {error}") from None
-            begin, end = max(0, -position), max(0, min(len(data), size - position))
-            if begin < end:
-                into.write(position + begin, memoryview(data)[begin:end])
-                progress.advance(end - begin)
-            position += len(data)
-            if position >= size:
-                return
+        try:
+            for data in decompressed(info.compression, self._plausible(info)):
+                begin, end = max(0, -position), min(len(data), size - position)
+                if begin < end:
+                    into.write(position + begin, memoryview(data)[begin:end])
+                    progress.advance(end - begin)
+                position += len(data)
+                if position >= size:
+                    return  # what a cache sends beyond the file is not even decompressed
+        except ValueError as error:
+            raise HubError(f"{self._name}: {info.url} is damaged: {error}") from None
         raise HubError(f"{self._name}: {info.url} ends early")
 
-
-_DECOMPRESSORS: dict[str, Callable[[], _Decompressor]] = {
-    "xz": lzma.LZMADecompressor,
-    "bzip2": bz2.BZ2Decompressor,
-    "gzip": lambda: zlib.decompressobj(wbits=31),
-}
+    def _plausible(self, info: NarInfo) -> Iterator[bytes | memoryview]:
+        """The compressed NAR, unless it is longer than the NAR: some streams have no end and hold nothing."""
+        left = info.nar_size + info.nar_size // 64 + _SLACK
+        for chunk in self._chunks(info, 0, None):
+            left -= len(chunk)
+            if left < 0:
+                raise HubError(f"{self._name}: {info.url} is longer than what it holds")
+            yield chunk
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class _Disk:
     def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]:
         place = self.root / relative
         if not place.resolve().is_relative_to(self.root.resolve()):
-            raise HubError(f"{self.root}: a narinfo leads out of the cache: {relative!r}")
+            raise HubError(f"{self.root}: a narinfo leads out of the cache: {shown(relative)}")
         try:
             with place.open("rb") as file:
                 file.seek(offset)
@@ -164,7 +164,14 @@ class _Web:
     def __init__(self, url: str, name: str) -> None:
         self._base = url.rstrip("/") + "/"
         self._name = name
-        retries = Retry(_TRIES, backoff_factor=0.2, status_forcelist=_MAY_PASS, raise_on_status=False)
+        # What a cache asks to wait is not heeded: the next place may have the blob at once.
+        retries = Retry(
+            _TRIES,
+            backoff_factor=0.2,
+            status_forcelist=_MAY_PASS,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
         self._pool = WebPool(connections=_CONNECTIONS, connect_seconds=10, read_seconds=15, retries=retries)
 
     def small(self, relative: str) -> bytes | None:
@@ -217,9 +224,19 @@ class _Web:
 
     def _get(self, relative: str, headers: dict[str, str]) -> Answer:
         try:
-            return self._pool.send("GET", urljoin(self._base, relative), headers)
+            return self._pool.send("GET", self._url(relative), headers)
         except OSError as error:
             raise self._failed(relative, error) from None
+
+    def _url(self, relative: str) -> str:
+        # A narinfo is a stranger's: it must not have this machine ask others, which may be inside its own network.
+        try:
+            url = urljoin(self._base, relative)
+        except ValueError:
+            url = ""
+        if not url.startswith(self._base):
+            raise HubError(f"{self._name}: a narinfo leads out of the cache: {shown(relative)}")
+        return url
 
     def _failed(self, relative: str, error: OSError) -> HubError:
         return HubError(f"{self._name}: {relative}: {type(error).__name__}", hint="is the cache reachable?")
