@@ -17,7 +17,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from urllib3 import Retry
 
-from hf_pack.adapters.decompressing import METHODS, decompressed
+from hf_pack.decompressing import METHODS, decompressed
 from hf_pack.errors import HubError, UsageError
 from hf_pack.formats import nar
 from hf_pack.formats.format_error import FormatError

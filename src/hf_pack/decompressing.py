@@ -20,16 +20,17 @@ def decompressed(method: str, compressed: Iterable[bytes | memoryview]) -> Itera
     ``method`` is one of :data:`METHODS`. Raises ValueError for damage, and for xz that needs more than 128 MiB.
     """
     try:
-        yield from _gzip(compressed) if method == "gzip" else _in_steps(_DECOMPRESSORS[method](), compressed)
+        match method:
+            case "xz":
+                yield from _in_steps(lzma.LZMADecompressor(memlimit=_MOST_MEMORY), compressed)
+            case "bzip2":
+                yield from _in_steps(bz2.BZ2Decompressor(), compressed)
+            case "gzip":
+                yield from _gzip(compressed)
+            case _:
+                raise ValueError(f"expected one of {', '.join(METHODS)}, found {method}")
     except (OSError, lzma.LZMAError, zlib.error) as error:
         raise ValueError(str(error)) from None
-
-
-def _xz() -> lzma.LZMADecompressor:
-    return lzma.LZMADecompressor(memlimit=_MOST_MEMORY)
-
-
-_DECOMPRESSORS = {"xz": _xz, "bzip2": bz2.BZ2Decompressor}
 
 
 def _in_steps(
