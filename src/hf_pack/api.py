@@ -93,12 +93,14 @@ def lock(
     workspace: Path | str = ".",
     store: str | None = None,
     headers: bool = True,
+    upgrade: bool = False,
     progress: Progress = QUIET,
 ) -> Locked:
-    """Resolve the manifest's source again and write the lock.
+    """Resolve the manifest's source again and write the lock; with ``upgrade`` in the newest layout version.
 
     Raises ManifestError, SourceError, HubError, StoreError.
     """
+    from hf_pack.layouts.lay_out import LAYOUT_VERSION, LAYOUT_VERSIONS
     from hf_pack.steps import lock as locking
     from hf_pack.steps import packages, workspace_files
 
@@ -106,14 +108,16 @@ def lock(
     chosen = wiring.open_store(store)
     manifest = packages.read_manifest(place, workspace_files.find_name(place, name))
     try:
-        previous = packages.read_lock(place, manifest.name)[0].source.snapshot_id
+        previous = packages.read_lock(place, manifest.name)[0]
     except LockError:
         previous = None
+    keeps_layout = previous is not None and not upgrade and previous.layout_version in LAYOUT_VERSIONS
+    version = previous.layout_version if previous is not None and keeps_layout else LAYOUT_VERSION
     opened = locking.open_source(manifest, wiring.open_sources(place), headers=headers)
     with chosen.session():
-        locked = locking.make_lock(manifest, opened, place, chosen, progress)
+        locked = locking.make_lock(manifest, opened, place, chosen, progress, layout_version=version)
         locking.write_lock(manifest.name, locked, place, chosen)
-    return replace(locked, previous_snapshot_id=previous)
+    return replace(locked, previous_snapshot_id=None if previous is None else previous.source.snapshot_id)
 
 
 def stale(

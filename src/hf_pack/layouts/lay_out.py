@@ -11,8 +11,11 @@ from hf_pack.model.lock import Lock
 from hf_pack.model.manifest import Layout, Manifest
 from hf_pack.model.plan import Entry, Plan
 
-#: Raised whenever the text that a layout generates changes; `lock --upgrade` brings a lock to it.
+#: The newest text of the layouts. A new lock gets it; one that is there keeps its own until `lock --upgrade`.
 LAYOUT_VERSION = 1
+
+#: Every version whose text can still be made, for ever; a second one brings a table of generators by version.
+LAYOUT_VERSIONS = (1,)
 
 
 def lay_out(manifest: Manifest, lock: Lock, build_meta: BuildMeta, kept: Mapping[str, bytes]) -> Plan:
@@ -21,6 +24,8 @@ def lay_out(manifest: Manifest, lock: Lock, build_meta: BuildMeta, kept: Mapping
     ``kept`` has the final bytes, by path, of every locked file that is no blob. Raises ValueError when one is
     missing or is not what the lock says.
     """
+    if lock.layout_version not in LAYOUT_VERSIONS:
+        raise ValueError(f"layout version {lock.layout_version} is not one that this hf-pack makes")
     for file in lock.files:
         if not file.is_blob:
             contents = kept.get(file.path)

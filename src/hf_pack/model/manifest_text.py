@@ -58,23 +58,6 @@ def set_base_version(text: str, base_version: str) -> str:
     return tomlkit.dumps(document)
 
 
-def append_patch(text: str, patch: Patch) -> str:
-    """The manifest's text with one more patch at its end; every other character stays."""
-    import tomlkit
-    from tomlkit.items import Array
-
-    document = tomlkit.parse(text)
-    patches = document.get("patch")
-    if isinstance(patches, Array):
-        # [[patch]] cannot follow `patch = [...]`: TOML takes that list for closed.
-        patches.append(tomlkit.inline_table().append("file", patch.file))
-        patches[-1].update({**definition(patch), "reason": patch.reason})
-        return tomlkit.dumps(document)
-    newline = "\r\n" if "\r\n" in text else "\n"
-    end = "" if not text or text.endswith("\n") else newline
-    return text + end + newline + newline.join(_patch(patch)) + newline
-
-
 def _lines(manifest: Manifest, comments: Sequence[str]) -> Iterator[str]:
     for comment in comments:
         yield f"# {_one_line(comment)}"

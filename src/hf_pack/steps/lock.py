@@ -58,7 +58,15 @@ def open_source(manifest: Manifest, sources: Sources, *, headers: bool = True) -
     return Opened(source=source, inspection=inspect(source, manifest.selection, headers=headers))
 
 
-def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: Store, progress: Progress) -> Locked:
+def make_lock(
+    manifest: Manifest,
+    opened: Opened,
+    workspace: Workspace,
+    store: Store,
+    progress: Progress,
+    *,
+    layout_version: int = LAYOUT_VERSION,
+) -> Locked:
     """Read every selected file of a disk once; weights enter the store while they are hashed.
 
     Of a model on the Hub only small files are read: a large one is known by the sha256 that the Hub publishes. The
@@ -99,7 +107,7 @@ def make_lock(manifest: Manifest, opened: Opened, workspace: Workspace, store: S
 
     files = tuple(_locked_file(file, digests[file.path], contents) for file in inspection.files)
     lock = Lock(
-        layout_version=LAYOUT_VERSION,
+        layout_version=layout_version,
         source=_locked_source(manifest, source.listing, digests),
         selection=manifest.selection,
         files=files,

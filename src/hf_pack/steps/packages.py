@@ -8,7 +8,7 @@ from functools import cached_property
 
 from hf_pack.errors import LockError, ManifestError, UsageError
 from hf_pack.formats.hashes import Hash
-from hf_pack.layouts.lay_out import LAYOUT_VERSION, lay_out
+from hf_pack.layouts.lay_out import LAYOUT_VERSIONS, lay_out
 from hf_pack.model import build_meta, lock_document, manifest_document, stale
 from hf_pack.model.build_meta import BuildMeta
 from hf_pack.model.lock import FileDigest, Lock
@@ -127,10 +127,10 @@ def stale_reasons(
     workspace: Workspace, manifest: Manifest, locked: Lock, kept: Mapping[str, bytes]
 ) -> tuple[stale.StaleReason, ...]:
     """Why the lock does not fit the workspace any more; empty when it does. Raises LockError for its layout."""
-    if locked.layout_version != LAYOUT_VERSION:
+    if locked.layout_version not in LAYOUT_VERSIONS:
         raise LockError(
             f"{manifest.name}: the lock is of a layout that this hf-pack does not make\n"
-            f"  {lock_file(manifest.name)}: layout_version: expected {LAYOUT_VERSION}, "
+            f"  {lock_file(manifest.name)}: layout_version: expected {' or '.join(map(str, LAYOUT_VERSIONS))}, "
             f"found {locked.layout_version}",
             hint=f"hf-pack lock {manifest.name} --upgrade",
         )

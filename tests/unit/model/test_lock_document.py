@@ -55,7 +55,8 @@ TEXT = (
     "snapshot_id": "content-1",
     "snapshot_kind": "fingerprint",
     "asked_repo_id": "org/name",
-    "asked_revision": null
+    "asked_revision": null,
+    "gated": null
   },
   "selection": {
     "include": ["*.json"],

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 
 import pytest
 
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.manifest import HubSource, Layout, Manifest, Patch, PathSource, Selection, Storage
 from hf_pack.model.manifest_document import parse
-from hf_pack.model.manifest_text import append_patch, set_base_version, write
+from hf_pack.model.manifest_text import set_base_version, write
 
 PLAIN = Manifest(
     name="x",
@@ -114,29 +113,3 @@ def test_what_no_manifest_can_hold_is_refused(value: float | None) -> None:
 @pytest.mark.parametrize("text", [COMMENTED, COMMENTED.replace("\n", "\r\n")])
 def test_a_new_version_changes_nothing_else(text: str) -> None:
     assert set_base_version(text, "1.0.1") == text.replace("1.0.0", "1.0.1")
-
-
-@pytest.mark.parametrize("end", ["\n", "", "\n\n[vllm]\nx = 1\n", '\n[[patch]]\nfile = "a"\n[vllm]\n'])
-def test_a_patch_is_appended_and_nothing_else_changes(end: str) -> None:
-    text = COMMENTED.rstrip("\n") + end
-    longer = append_patch(text, PATCH)
-    assert longer.startswith(text)
-    assert tomllib.loads(longer)["patch"][-1] == {
-        "file": "config.json",
-        "set": {"a.b": {"c d": [1, True, 'q"\x7f']}},
-        "delete": ["e"],
-        "reason": "why",
-    }
-
-
-def test_a_patch_is_appended_with_the_line_ends_of_the_text() -> None:
-    longer = append_patch(COMMENTED.replace("\n", "\r\n"), PATCH)
-    assert "\n" not in longer.replace("\r\n", "")
-    assert parse(longer, "x").patches == (PATCH,)
-
-
-def test_a_patch_is_appended_to_an_inline_list() -> None:
-    text = 'patch = [ { file = "a.json", delete = ["x"], reason = "r" } ] # mine\n' + COMMENTED
-    longer = append_patch(text, PATCH)
-    assert "# mine" in longer
-    assert parse(longer, "x").patches == (Patch(file="a.json", reason="r", delete=("x",)), PATCH)

@@ -17,7 +17,6 @@ def test_the_commented_parts_of_a_new_workspace_are_right() -> None:
     assert parse(re.sub("^# ", "", examples, flags=re.M)) == WorkspaceSettings(
         caches=("https://cache.example.org",),
         mirrors=("https://mirror.example.org",),
-        targets=("file:///srv/cache",),
         policy=Policy(allow_licences=("apache-2.0", "mit"), deny_licences=("other",)),
     )
 

@@ -62,7 +62,13 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
         if arguments.upgrade and not api.outdated(name) and not api.stale(name):
             talk(f"{name}: is of this layout version already")
             continue
-        locked = api.lock(name, store=arguments.store, headers=not arguments.no_headers, progress=TerminalProgress())
+        locked = api.lock(
+            name,
+            store=arguments.store,
+            headers=not arguments.no_headers,
+            upgrade=arguments.upgrade,
+            progress=TerminalProgress(),
+        )
         documents.append(
             {
                 "name": name,
