@@ -17,9 +17,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 from urllib3 import Retry
 
-from hf_pack.decompressing import METHODS, decompressed
 from hf_pack.errors import HubError, UsageError
 from hf_pack.formats import nar
+from hf_pack.formats.decompressing import METHODS, decompressed
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.narinfo import NarInfo
 from hf_pack.model.file_names import shown
@@ -116,7 +116,7 @@ class BinaryCache:
                 position += len(data)
                 if position >= size:
                     return  # what a cache sends beyond the file is not even decompressed
-        except ValueError as error:
+        except FormatError as error:
             raise HubError(f"{self._name}: {info.url} is damaged: {error}") from None
         raise HubError(f"{self._name}: {info.url} ends early")
 

@@ -7,6 +7,8 @@ import lzma
 import zlib
 from collections.abc import Iterable, Iterator
 
+from hf_pack.formats.format_error import FormatError
+
 METHODS = ("xz", "bzip2", "gzip")
 """What is read, as a narinfo calls it."""
 
@@ -17,7 +19,7 @@ _MOST_MEMORY = 128 << 20  #: bytes for xz's dictionary; `xz -9` takes 65 MiB
 def decompressed(method: str, compressed: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     """The stream's bytes in pieces of 1 MiB at most, whatever it holds; what follows its end is not looked at.
 
-    ``method`` is one of :data:`METHODS`. Raises ValueError for damage, and for xz that needs more than 128 MiB.
+    ``method`` is one of :data:`METHODS`. Raises FormatError for damage, and for xz that needs more than 128 MiB.
     """
     try:
         match method:
@@ -28,9 +30,9 @@ def decompressed(method: str, compressed: Iterable[bytes | memoryview]) -> Itera
             case "gzip":
                 yield from _gzip(compressed)
             case _:
-                raise ValueError(f"expected one of {', '.join(METHODS)}, found {method}")
+                raise FormatError(f"expected one of {', '.join(METHODS)}, found {method}")
     except (OSError, lzma.LZMAError, zlib.error) as error:
-        raise ValueError(str(error)) from None
+        raise FormatError(str(error)) from None
 
 
 def _in_steps(
