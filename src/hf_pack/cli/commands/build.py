@@ -80,18 +80,20 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _dry_run(arguments: argparse.Namespace, store: Store) -> int:
     from hf_pack import api
-    from hf_pack.cli.commands.plan import plan_document, print_totals
+    from hf_pack.cli.commands.plan import print_totals
     from hf_pack.cli.names import chosen
+    from hf_pack.steps.plan_report import report
 
-    documents = []
+    reports = []
     for name in chosen(arguments):
         package = api.plan(name)
-        documents.append(plan_document(package, store))
+        found = report(package, store)
+        reports.append(found)
         if not arguments.json:
-            print(documents[-1]["store_path"] or package.plan.name)
-            print_totals(package, documents[-1])
+            print(found.store_path or package.plan.name)
+            print_totals(package, found)
     if arguments.json:
-        print_json(documents)
+        print_json(reports)
     return 0
 
 
