@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.memory_store import MemoryStore
 
 from hf_pack import wiring
 from hf_pack.adapters.workspace import WorkspaceOnDisk
+from hf_pack.disk.object_hash import hash_tree
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.manifest import PathSource
 from hf_pack.ports import Progress, Sources, Store, Workspace
@@ -123,6 +126,21 @@ def new_bench(home: Path) -> Bench:
     """A workspace and an empty store."""
     workspace = WorkspaceOnDisk.create(home / "workspace")
     return Bench(home=home, workspace=workspace, store=MemoryStore(home / "store"))
+
+
+def pretend(store: Store, store_path: StorePath, *, damaged: bool = True) -> None:
+    """Damage an object, and make the store's record agree with it: its hash, and no content address."""
+    real_path = store.real_path(store_path)
+    if damaged:
+        damage(next(real_path.rglob("config.json")) if real_path.is_dir() else real_path)
+    nar_hash = hash_tree(real_path, lambda _size: None).nar_hash
+    if isinstance(store, MemoryStore):
+        info = replace(store._infos[store_path], nar_hash=nar_hash, content_address=None)
+        store._infos[store_path] = info
+        return
+    with closing(sqlite3.connect(real_path.parents[1] / "var/nix/db/db.sqlite")) as database, database:
+        query = "update ValidPaths set hash = ?, ca = null where path = ?"
+        database.execute(query, (nar_hash.hex_text(), str(store_path)))
 
 
 def damage(path: Path) -> None:

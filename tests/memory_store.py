@@ -17,7 +17,14 @@ from tests.corpus import read_tree
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
-from hf_pack.formats.store_path import StorePath, flat_content_address, recursive_content_address, recursive_path
+from hf_pack.formats.store_path import (
+    StorePath,
+    flat_content_address,
+    parse_content_address,
+    path_of_content_address,
+    recursive_content_address,
+    recursive_path,
+)
 from hf_pack.model.findings import Collection, Problem, Root
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
@@ -77,17 +84,23 @@ class MemoryStore:
     def _add_blob(self, file: FileToAdd, progress: Progress) -> AddedBlob:
         if file.expected is not None:
             known = Blob(name=file.name, sha256=file.expected, size=0)
-            if known.store_path in self.keep([known.store_path]):
+            if self._has(known):
                 size = self.real_path(known.store_path).stat().st_size
                 blob = Blob(name=file.name, sha256=file.expected, size=size)
                 return AddedBlob(blob=blob, bytes_read=0, bytes_written=0)
         contents = _proven(file, file.expected)
         progress.advance(len(contents))
         blob = Blob(name=file.name, sha256=Hash.sha256_of(contents), size=len(contents))
-        is_new = blob.store_path not in self.keep([blob.store_path])
+        is_new = not self._has(blob)
         if is_new:
             self._put_blob(blob, contents)
         return AddedBlob(blob=blob, bytes_read=len(contents), bytes_written=len(contents) if is_new else 0)
+
+    def _has(self, blob: Blob) -> bool:
+        """Whether the blob is valid by its content; it is protected then."""
+        self.keep([blob.store_path])
+        info = self._infos.get(blob.store_path)
+        return info is not None and info.content_address == flat_content_address(blob.sha256)
 
     def _put_blob(self, blob: Blob, contents: bytes) -> None:
         real_path = self.real_path(blob.store_path)
@@ -99,7 +112,7 @@ class MemoryStore:
 
     @contextmanager
     def receive(self, blob: Blob) -> Iterator[Reception | None]:
-        if blob.store_path in self.keep([blob.store_path]):
+        if self._has(blob):
             yield None
             return
         yield self._receptions.setdefault(blob, MemoryReception(blob, self._received))
@@ -152,19 +165,26 @@ class MemoryStore:
         )
         return self._infos[path]
 
-    def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
+    def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         info = self._infos.get(store_path)
         if info is None:
             return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
         try:
-            found, size = nar.hash_and_size(read_tree(self.real_path(store_path)))
+            tree = read_tree(self.real_path(store_path))
         except FileNotFoundError:
             return (Problem(store_path=store_path, path="", problem="it is not on disk"),)
+        found, size = nar.hash_and_size(tree)
         progress.advance(size)
-        if found == info.nar_hash:
-            return ()
-        problem = f"NAR hash: expected {info.nar_hash.sri()}, found {found.sri()}"
-        return (Problem(store_path=store_path, path="", problem=problem),)
+        problems = []
+        if found != info.nar_hash:
+            problems.append(f"NAR hash: expected {info.nar_hash.sri()}, found {found.sri()}")
+        elif sha256 is not None and not (isinstance(tree, nar.NarFile) and sha256 == Hash.sha256_of(tree.contents)):
+            problems.append(f"sha256: expected {sha256.hex()}, found something else")
+        if info.content_address is not None:
+            address = parse_content_address(info.content_address)
+            if path_of_content_address(store_path.name, address, info.references) != store_path:
+                problems.append("content address: that of another path")
+        return tuple(Problem(store_path=store_path, path="", problem=problem) for problem in problems)
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         self._put_blob(blob, _proven(file, blob.sha256))

@@ -250,8 +250,11 @@ class Store(Protocol):
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make and register the plan's tree; its blobs are valid already. All or nothing."""
 
-    def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
-        """Re-hash an object against what the store recorded. Empty when all is well."""
+    def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
+        """Re-hash an object against what the store recorded, and its path against its content address.
+
+        With ``sha256`` it must be a plain file of these bytes, whatever the store recorded. Empty when all is well.
+        """
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """Put proven bytes in the place of a damaged or missing blob."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hf_pack.errors import SourceError
-from hf_pack.formats.store_path import StorePath
+from hf_pack.errors import IntegrityError, SourceError
+from hf_pack.formats.store_path import StorePath, flat_content_address
 from hf_pack.model.hub_ids import SnapshotKind
 from hf_pack.model.lock import Blob, LockedFile
 from hf_pack.model.manifest import HubSource
@@ -17,6 +17,7 @@ from hf_pack.model.record import PackageRecord
 from hf_pack.ports import AddedBlob, FileToAdd, Progress, Sources, Store, WantedBlob, Workspace
 from hf_pack.steps.fetch import Elsewhere, Places, fetch
 from hf_pack.steps.packages import Package
+from hf_pack.steps.targets import known_store_path
 from hf_pack.steps.workspace_files import kept_file, lock_file, record_file
 
 
@@ -34,14 +35,15 @@ class Built:
 def build(package: Package, workspace: Workspace, places: Places, store: Store, progress: Progress) -> Built:
     """Bring missing blobs into the store, make the tree, root it by ``result-<name>``, write the record.
 
-    What is in the store already is neither read nor written. Raises SourceError or HubError when a blob is nowhere to
-    be had, IntegrityError when what was found has other bytes, StoreError.
+    What is in the store by its content is neither read nor written. Raises SourceError or HubError when a blob is
+    nowhere to be had, IntegrityError when what was found has other bytes, StoreError.
     """
     started = time.monotonic()
     plan = package.plan
     with store.session():
         valid = store.keep([blob.store_path for blob in plan.blobs])
         missing = [blob for blob in plan.blobs if blob.store_path not in valid]
+        missing += _wrong_blobs([blob for blob in plan.blobs if blob.store_path in valid], package, store, progress)
         added = bring(missing, package, workspace, places, store, progress) if missing else ()
         tree = store.add_tree(plan, progress)
         for line in second_contents(package, tree.info.store_path, store):
@@ -57,6 +59,33 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
         bytes_written=sum(blob.bytes_written for blob in added) + tree.bytes_written,
         seconds=time.monotonic() - started,
     )
+
+
+def _wrong_blobs(blobs: Sequence[Blob], package: Package, store: Store, progress: Progress) -> list[Blob]:
+    """Valid blobs that have other bytes than the lock says: those that the store does not vouch for are re-hashed.
+
+    Raises IntegrityError when the package is in the store: it is damaged then, and not only to be brought anew.
+    """
+    doubtful = [blob for blob in blobs if not _is_by_content(blob, store)]
+    if not doubtful:
+        return []
+    progress.start("check", sum(blob.size for blob in doubtful))
+    problems = {blob: store.check(blob.store_path, progress, sha256=blob.sha256) for blob in doubtful}
+    progress.finish()
+    wrong = [blob for blob in doubtful if problems[blob]]
+    store_path = known_store_path(package)
+    if wrong and store_path is not None and store.path_info(store_path) is not None:
+        lines = "".join(f"\n  {blob.store_path}: {problems[blob][0].problem}" for blob in wrong)
+        raise IntegrityError(
+            f"{package.name}: the store has other bytes than the lock says{lines}",
+            hint=f"hf-pack verify {package.name} --repair",
+        )
+    return wrong
+
+
+def _is_by_content(blob: Blob, store: Store) -> bool:
+    info = store.path_info(blob.store_path)
+    return info is not None and info.content_address == flat_content_address(blob.sha256)
 
 
 def bring(

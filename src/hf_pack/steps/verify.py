@@ -29,18 +29,28 @@ class Verified:
 
 
 def verify(targets: Sequence[Target], store: Store, workers: int, progress: Progress) -> Verified:
-    """Re-hash every object of the targets' closures, each once, ``workers`` at a time."""
+    """Re-hash every object of the targets' closures, each once, ``workers`` at a time.
+
+    The blobs of a package must have the bytes that its lock says, and its tree be the planned one, whatever the store
+    recorded.
+    """
     for target in targets:
         _require_built(target, store)
     objects, unknown = _closure(targets, store)
-    sizes = {path: info.nar_size for path in objects if (info := store.path_info(path)) is not None}
-    progress.start("verify", sum(sizes.values()))
-    largest_first = sorted(objects, key=lambda path: -sizes.get(path, 0))
+    locked = {blob.store_path: blob.sha256 for package in _packages(targets) for blob in package.plan.blobs}
+    infos = {path: info for path in objects if (info := store.path_info(path)) is not None}
+    progress.start("verify", sum(info.nar_size for info in infos.values()))
+    largest_first = sorted(objects, key=lambda path: -infos[path].nar_size if path in infos else 0)
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda path: store.check(path, progress), largest_first))
+        found = list(pool.map(lambda path: store.check(path, progress, sha256=locked.get(path)), largest_first))
     progress.finish()
     problems = [problem for problems in found for problem in problems] + unknown
-    return Verified(checked=len(objects), bad=tuple(sorted(_localised(problems, targets, store))))
+    for target in targets:
+        # A tree with a content address is the planned one, since its path follows from both.
+        info = infos.get(target.store_path)
+        if target.package is not None and info is not None and info.content_address is None:
+            problems += store.compare(target.package.plan, target.store_path)[:1]
+    return Verified(checked=len(objects), bad=tuple(sorted(set(_localised(problems, targets, store)))))
 
 
 def repair(
@@ -104,6 +114,10 @@ def _sound_file(blob: Blob, package: Package, workspace: Workspace, places: Plac
         where = f"source.path {source.path}" if isinstance(source, PathSource) else "the Hub's cache of this machine"
         raise SourceError(f"{file.path} is neither beside the lock nor in {where}")
     return file_to_add(file, on_disk[file.path])
+
+
+def _packages(targets: Sequence[Target]) -> list[Package]:
+    return [target.package for target in targets if target.package is not None]
 
 
 def _require_built(target: Target, store: Store) -> None:

@@ -1,9 +1,12 @@
-"""What every store must do (:class:`hf_pack.ports.Store`), run on the store of the tests, the embedded one, and Nix's own."""
+"""What every store must do (:class:`hf_pack.ports.Store`): that of the tests, the embedded one, and Nix's own."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,11 @@ from tests.embedded_stores import NEEDS_NIX, Quiet, linked_plan, self_contained_
 from tests.memory_store import MemoryStore
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.adapters.nix_daemon.store import NixDaemonStore
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
-from hf_pack.formats.store_path import flat_path, recursive_path
+from hf_pack.formats.store_path import StorePath, flat_content_address, flat_path, recursive_path
 from hf_pack.model.lock import Blob
 from hf_pack.model.plan import Plan
 from hf_pack.ports import AddedBlob, FileToAdd, Store
@@ -168,6 +172,53 @@ def test_replace_makes_an_object_valid_that_never_was(store: Store, tmp_path: Pa
     store.replace_blob(source_file(tmp_path, "a.bin", ONE), blob, QUIET)
     assert store.valid_paths([blob.store_path]) == {blob.store_path}
     assert store.check(blob.store_path, QUIET) == ()
+
+
+def pretend(store: Store, path: StorePath, contents: bytes, *, content_address: str | None) -> None:
+    """Put other bytes under a path, and make the store's record agree with them."""
+    store.real_path(path).chmod(0o644)
+    store.real_path(path).write_bytes(contents)
+    nar_hash, nar_size = nar.hash_and_size(nar.NarFile(contents))
+    if isinstance(store, MemoryStore):
+        info = replace(store._infos[path], nar_hash=nar_hash, nar_size=nar_size, content_address=content_address)
+        store._infos[path] = info
+        return
+    with closing(sqlite3.connect(store.real_path(path).parents[1] / "var/nix/db/db.sqlite")) as database, database:
+        query = "update ValidPaths set hash = ?, narSize = ?, ca = ? where path = ?"
+        database.execute(query, (nar_hash.hex_text(), nar_size, content_address, str(path)))
+    if isinstance(store, NixDaemonStore):
+        store.close()  # a daemon remembers what it read
+
+
+def test_check_finds_bytes_that_are_recorded_but_not_expected(store: Store, tmp_path: Path) -> None:
+    blob = add(store, tmp_path, "a.bin", ONE).blob
+    assert store.check(blob.store_path, QUIET, sha256=blob.sha256) == ()
+    pretend(store, blob.store_path, TWO, content_address=None)
+    assert store.check(blob.store_path, QUIET) == ()
+    assert [problem.store_path for problem in store.check(blob.store_path, QUIET, sha256=blob.sha256)] == [
+        blob.store_path
+    ]
+
+
+def test_check_finds_a_content_address_that_gives_another_path(store: Store, tmp_path: Path) -> None:
+    blob = add(store, tmp_path, "a.bin", ONE).blob
+    pretend(store, blob.store_path, TWO, content_address=flat_content_address(Hash.sha256_of(TWO)))
+    assert [problem.store_path for problem in store.check(blob.store_path, QUIET)] == [blob.store_path]
+
+
+@pytest.mark.parametrize("by", ["file", "reception"])
+def test_bytes_that_are_only_recorded_give_way_to_the_right_ones(store: Store, tmp_path: Path, by: str) -> None:
+    file = source_file(tmp_path, "a.bin", ONE)
+    blob = store.add_blobs([file], QUIET)[0].blob
+    pretend(store, blob.store_path, TWO, content_address=None)
+    if by == "file":
+        store.add_blobs([replace(file, expected=blob.sha256)], QUIET)
+    else:
+        receive_all(store, blob, ONE)
+    assert store.read(blob.store_path) == ONE
+    assert store.check(blob.store_path, QUIET, sha256=blob.sha256) == ()
+    info = store.path_info(blob.store_path)
+    assert info is not None and info.content_address == flat_content_address(blob.sha256)
 
 
 def test_compare_names_each_file_that_is_wrong(store: Store, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.embedded_stores import Quiet, add_bytes, linked_plan, self_contained_plan
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
-from hf_pack.formats.store_path import StorePath
+from hf_pack.formats.store_path import StorePath, flat_content_address, flat_path, recursive_content_address
 
 
 @pytest.fixture
@@ -84,11 +84,44 @@ def test_a_pipe_is_no_object(store: EmbeddedStore, tmp_path: Path) -> None:
     assert "neither a file, a directory nor a link" in _problems(store, blob.store_path)
 
 
-def test_a_record_that_does_not_fit_its_address_is_found(store: EmbeddedStore, tmp_path: Path) -> None:
+def _record(store: EmbeddedStore, store_path: StorePath, **columns: str | None) -> None:
+    with store._database.writing() as connection:
+        for column, value in columns.items():
+            connection.execute(f"update ValidPaths set {column} = ? where path = ?", (value, str(store_path)))
+
+
+def test_a_record_that_does_not_fit_its_path_is_found(store: EmbeddedStore, tmp_path: Path) -> None:
     one = add_bytes(store, tmp_path / "src", "one.bin", b"one").blob
     two = add_bytes(store, tmp_path / "src", "two.bin", b"two").blob
-    first, second = store.path_info(one.store_path), store.path_info(two.store_path)
-    assert first is not None and second is not None
-    with store._database.writing() as connection:
-        connection.execute("update ValidPaths set ca = ? where path = ?", (second.content_address, str(one.store_path)))
-    assert _problems(store, one.store_path).startswith("content address: expected sha256-")
+    tree = store.add_tree(linked_plan("tree", [one]), Quiet()).info
+    _record(store, one.store_path, ca=flat_content_address(two.sha256))
+    assert _problems(store, one.store_path) == f"content address: that of {flat_path('one.bin', two.sha256)}"
+    for text, problem in (
+        ("fixed:md5:x", "no form of a md5 hash"),
+        (flat_content_address(one.sha256), "cannot have references"),
+        (recursive_content_address(one.sha256), "that of /nix/store/"),
+    ):
+        _record(store, tree.store_path, ca=text)
+        assert problem in _problems(store, tree.store_path)
+
+
+def test_bytes_that_hash_as_recorded_are_not_what_the_caller_expects(store: EmbeddedStore, tmp_path: Path) -> None:
+    """Whoever writes the store can make its record agree with anything; not with the lock."""
+    blob = add_bytes(store, tmp_path / "src", "w.bin", b"w").blob
+    other = add_bytes(store, tmp_path / "src", "w.bin", b"v").blob
+    assert store.check(blob.store_path, Quiet(), sha256=blob.sha256) == ()
+    real_path = store.real_path(blob.store_path)
+    real_path.chmod(0o644)
+    real_path.write_bytes(b"v")
+    info = store.path_info(other.store_path)
+    assert info is not None
+    _record(store, blob.store_path, hash=info.nar_hash.hex_text(), ca=None)
+    assert _problems(store, blob.store_path) == ""
+    (found,) = store.check(blob.store_path, Quiet(), sha256=blob.sha256)
+    assert found.problem == f"sha256: expected {blob.sha256.hex()}, found {other.sha256.hex()}"
+    tree = store.add_tree(linked_plan("tree", [other]), Quiet()).info
+    (found,) = store.check(tree.store_path, Quiet(), sha256=blob.sha256)
+    assert found.problem.endswith("found an object that is no plain file")
+    _record(store, blob.store_path, ca=flat_content_address(blob.sha256))
+    (found,) = store.check(blob.store_path, Quiet())
+    assert found.problem == f"content address: expected {blob.sha256.hex()}, found {other.sha256.hex()}"

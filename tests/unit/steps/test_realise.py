@@ -4,9 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.bench import Bench, new_bench
+from tests.bench import Bench, new_bench, pretend
 from tests.models import as_json, tiny_model, write_flat
 
+from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.errors import IntegrityError, LockError, SourceError
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.lock import BLOB_THRESHOLD
@@ -97,6 +98,43 @@ def test_only_what_is_missing_is_read(bench: Bench) -> None:
     )
     bench.store.collect_garbage(dry_run=False)
     assert bench.build("tiny-llm").bytes_read == gone.size
+
+
+@pytest.fixture(params=["memory", "embedded"])
+def any_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
+    bench = new_bench(tmp_path)
+    if request.param == "embedded":
+        bench.store = EmbeddedStore(tmp_path / "embedded")
+    bench.add(write_flat(tmp_path / "acme--tiny-llm", tiny_model(shards=3)))
+    return bench
+
+
+def test_a_built_package_with_other_bytes_than_the_lock_is_not_built_again(any_bench: Bench) -> None:
+    any_bench.build("tiny-llm")
+    blob = any_bench.load("tiny-llm").plan.blobs[1]
+    pretend(any_bench.store, blob.store_path)
+    with pytest.raises(IntegrityError, match="the store has other bytes than the lock says") as caught:
+        any_bench.build("tiny-llm")
+    assert str(blob.store_path) in caught.value.message
+    assert caught.value.hint == "hf-pack verify tiny-llm --repair"
+    assert any_bench.repair("tiny-llm").bad == ()
+    assert any_bench.build("tiny-llm").bytes_read == 0
+
+
+def test_a_blob_with_other_bytes_than_the_lock_does_not_become_part_of_a_package(any_bench: Bench) -> None:
+    blob = any_bench.load("tiny-llm").plan.blobs[1]
+    pretend(any_bench.store, blob.store_path)
+    assert any_bench.build("tiny-llm").bytes_read == blob.size
+    assert any_bench.verify("tiny-llm").bad == ()
+
+
+def test_a_blob_that_the_store_does_not_vouch_for_is_hashed_and_used(any_bench: Bench) -> None:
+    """As one that came with a signature, from a cache that does not say how its path was made."""
+    blob = any_bench.load("tiny-llm").plan.blobs[1]
+    pretend(any_bench.store, blob.store_path, damaged=False)
+    any_bench.notes.done = 0
+    built = any_bench.build("tiny-llm")
+    assert (built.bytes_read, any_bench.notes.done >= blob.size) == (0, True)
 
 
 def test_files_that_are_nowhere_are_all_named(bench: Bench) -> None:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.bench import Bench, damage, new_bench
+from tests.bench import Bench, damage, new_bench, pretend
 from tests.memory_store import MemoryStore
 from tests.models import tiny_model, write_flat
 
@@ -66,6 +66,26 @@ def test_a_damaged_blob_is_named_and_repaired_from_the_source(bench: Bench) -> N
     repaired = bench.repair("m")
     assert repaired.bad == ()
     assert repaired.repaired == verified.bad
+    assert bench.verify("m").bad == ()
+
+
+def test_a_blob_whose_record_agrees_with_its_damage_is_named_by_the_lock(bench: Bench) -> None:
+    built(bench)
+    blob = bench.load("m").plan.blobs[1]
+    pretend(bench.store, blob.store_path)
+    (problem,) = bench.verify("m").bad
+    assert (problem.store_path, problem.problem[:23]) == (blob.store_path, f"sha256: expected {blob.sha256.hex()[:6]}")
+    assert bench.repair("m").bad == ()
+    assert bench.verify("m").bad == ()
+    assert bench.real(blob.store_path).read_bytes() == (bench.home / "acme--m" / blob.name).read_bytes()
+
+
+def test_a_tree_whose_record_agrees_with_its_damage_is_named_by_the_plan(bench: Bench) -> None:
+    tree = built(bench)
+    pretend(bench.store, bench.load("m").record.store_path)  # type: ignore[union-attr]
+    config = next(tree.rglob("config.json")).relative_to(tree).as_posix()
+    assert bad(bench.verify("m", "m")) == [(tree.name.split("-", 1)[1], config)]
+    assert bench.repair("m").bad == ()
     assert bench.verify("m").bad == ()
 
 

@@ -87,10 +87,10 @@ class BlobAdder:
     def without_reading(self, name: str, sha256: Hash) -> AddedBlob | None:
         """The blob from what is in the store already, None when these bytes are not."""
         store_path = Blob(name=name, sha256=sha256, size=0).store_path
-        infos = self.database.with_content_address(flat_content_address(sha256))
+        infos = self.database.with_content_address([flat_content_address(sha256)])
         self.temp_roots.add([store_path, *(info.store_path for info in infos)])
         # Once more: only what was valid after it was rooted is sure to stay.
-        infos = self.database.with_content_address(flat_content_address(sha256))
+        infos = self.database.with_content_address([flat_content_address(sha256)])
         whole = {
             info.store_path: info
             for info in infos
@@ -175,5 +175,5 @@ def _mismatch(file: FileToAdd, expected: Hash | None, found: Hash) -> IntegrityE
     return IntegrityError(
         f"a file has other bytes than it must have\n"
         f"  {file.real_path}: expected sha256 {expected.hex()}, found {found.hex()}",
-        hint="fetch the file again, or run `hf-pack lock --upgrade` if the change is wanted",
+        hint="fetch the file again; if the change is wanted, hf-pack lock NAME",
     )

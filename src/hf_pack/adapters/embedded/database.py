@@ -20,6 +20,7 @@ from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.path_info import PathInfo
 
+_VALUES = 500  # of one query; every SQLite takes 999
 _COLUMNS = "id, path, hash, narSize, ca, registrationTime"
 _Row = tuple[int, str, str, int | None, str | None, int]
 
@@ -113,23 +114,19 @@ class Database:
     def valid(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
         """Which of these paths are valid."""
         wanted = {str(path): path for path in among}
-        texts = list(wanted)
-        found: set[StorePath] = set()
-        with self._reading() as connection:
-            for start in range(0, len(texts) if connection else 0, 500):
-                part = texts[start : start + 500]
-                query = f"select path from ValidPaths where path in ({','.join('?' * len(part))})"
-                assert connection is not None
-                found.update(wanted[path] for (path,) in connection.execute(query, part))
-        return frozenset(found)
+        return frozenset(wanted[row[1]] for row in self._rows("path", wanted))
 
-    def with_content_address(self, content_address: str) -> tuple[PathInfo, ...]:
-        """The valid paths without references whose content address is this one."""
-        with self._reading() as connection:
-            if connection is None:
-                return ()
-            query = f"select {_COLUMNS} from ValidPaths where ca = ? order by path"
-            return tuple(_info(row, ()) for row in connection.execute(query, (content_address,)).fetchall())
+    def facts(self, among: Iterable[StorePath]) -> dict[StorePath, PathInfo]:
+        """What is known of those of these paths that are valid, but for their references."""
+        found = (_info(row, ()) for row in self._rows("path", map(str, among)))
+        return {info.store_path: info for info in found}
+
+    def with_content_address(self, among: Iterable[str]) -> tuple[PathInfo, ...]:
+        """The valid paths whose content address is one of these, but for their references, sorted.
+
+        Nix's schema has no index for this: every row is read.
+        """
+        return tuple(sorted((_info(row, ()) for row in self._rows("ca", among)), key=lambda info: info.store_path))
 
     def graph(self) -> Graph:
         """All valid paths and what each needs."""
@@ -206,6 +203,20 @@ class Database:
         """Make the store when it is not there, and open it for writing."""
         with self._turn:
             self._open_for_writing()
+
+    def _rows(self, column: str, values: Iterable[str]) -> list[_Row]:
+        """The rows whose ``column`` has one of these values."""
+        wanted = list(dict.fromkeys(values))
+        found: list[_Row] = []
+        if not wanted:
+            return found
+        with self._reading() as connection:
+            for start in range(0, len(wanted) if connection else 0, _VALUES):
+                part = wanted[start : start + _VALUES]
+                query = f"select {_COLUMNS} from ValidPaths where {column} in ({','.join('?' * len(part))})"
+                assert connection is not None
+                found += connection.execute(query, part).fetchall()
+        return found
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:

@@ -29,21 +29,26 @@ def place(staged: Sequence[Staged], layout: StoreLayout, database: Database) -> 
     Temporary roots of all of them are taken before. Order on disk: contents and staging (the caller), the
     renames, the store directory, the database; so whatever is valid is whole after a crash, and what is
     only in place is a leftover that the next run, or any collector, removes.
+
+    A path follows from its content: one that was recorded with another NAR hash than the staged object, which is
+    proved, gives way to it; one that was recorded without its content address gets that.
     """
     by_path = {item.info.store_path: item for item in staged}
-    moved = set()
+    moved, renewed = set(), set()
     with object_locks(map(layout.real_path, by_path)):
-        valid = database.valid(by_path)
+        known = database.facts(by_path)
         for store_path, item in by_path.items():
-            real_path = layout.real_path(store_path)
-            if store_path in valid and objects.is_whole(real_path, item.info):
-                continue
-            remove_tree(real_path)
-            objects.move_in(item.path, real_path)
-            moved.add(store_path)
+            real_path, info = layout.real_path(store_path), known.get(store_path)
+            if info is None or info.nar_hash != item.info.nar_hash or not objects.is_whole(real_path, item.info):
+                remove_tree(real_path)
+                objects.move_in(item.path, real_path)
+                moved.add(store_path)
+            elif info.content_address != item.info.content_address:
+                renewed.add(store_path)
         if moved:
             objects.sync(layout.store_dir)
-            database.register([by_path[path].info for path in sorted(moved)])
+        if moved or renewed:
+            database.register([by_path[path].info for path in sorted(moved | renewed)])
     return frozenset(moved)
 
 

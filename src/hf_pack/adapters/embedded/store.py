@@ -22,6 +22,7 @@ from hf_pack.formats.store_path import StorePath
 if TYPE_CHECKING:  # reading what is valid takes little; each method imports what it works with
     from hf_pack.adapters.embedded.blobs import BlobAdder
     from hf_pack.adapters.embedded.trees import TreeAdder
+    from hf_pack.formats.hashes import Hash
     from hf_pack.model.findings import Collection, Problem, Root
     from hf_pack.model.lock import Blob
     from hf_pack.model.path_info import PathInfo
@@ -138,7 +139,7 @@ class EmbeddedStore:
         with self._writing("add the package to the store"):
             return self._trees.add(plan, progress)
 
-    def check(self, store_path: StorePath, progress: Progress) -> tuple[Problem, ...]:
+    def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""
         from hf_pack.disk.checking import problems_of
         from hf_pack.model.findings import Problem
@@ -147,7 +148,7 @@ class EmbeddedStore:
             info = self._database.info(store_path)
             if info is None:
                 return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
-            return problems_of(self.real_path(store_path), info, progress)
+            return problems_of(self.real_path(store_path), info, progress, sha256=sha256)
 
     def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""

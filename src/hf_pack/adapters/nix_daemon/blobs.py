@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from threading import Event
 from hf_pack.adapters.nix_daemon import operations
 from hf_pack.adapters.nix_daemon.connection import FilePart
 from hf_pack.adapters.nix_daemon.faults import DaemonGoneError
-from hf_pack.adapters.nix_daemon.link import Link
+from hf_pack.adapters.nix_daemon.link import Link, file_clock_ns
 from hf_pack.disk.identities import Identities
 from hf_pack.disk.object_hash import open_regular
 from hf_pack.disk.refusals import free_bytes, out_of_space
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats.hashes import Hash
-from hf_pack.formats.store_path import parse_content_address
+from hf_pack.formats.store_path import flat_content_address, parse_content_address
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.ports import AddedBlob, FileToAdd, Progress
@@ -65,8 +64,9 @@ class BlobAdder:
         return tuple(done[file] for file in files)
 
     def present(self, blob: Blob) -> Blob | None:
-        """The blob, with its size, when it is valid and whole; it is protected then."""
-        if self.link.present(blob.store_path) is None:
+        """The blob, with its size, when it is valid by its content and whole; it is protected then."""
+        info = self.link.present(blob.store_path)
+        if info is None or info.content_address != flat_content_address(blob.sha256):
             return None
         return Blob(name=blob.name, sha256=blob.sha256, size=self.link.real_path(blob.store_path).lstat().st_size)
 
@@ -78,7 +78,7 @@ class BlobAdder:
         Raises IntegrityError when the store's answer is not what was expected: the object is then
         valid under the path of its own bytes, to which nothing refers, and goes with the next collection.
         """
-        started = time.time_ns()
+        started = file_clock_ns()
         if file.expected is not None and not repair:
             # Of a path that is registered, but not whole on disk, Nix would take nothing without this.
             expected = Blob(name=file.name, sha256=file.expected, size=0).store_path

@@ -128,9 +128,7 @@ class NixDaemonStore:
         with self._writing("add the package to the store"):
             return self._trees.add(plan, progress)
 
-    def check(
-        self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None
-    ) -> tuple[Problem, ...]:
+    def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`. The files are read from disk, not through the daemon."""
         from hf_pack.disk.checking import problems_of
         from hf_pack.model.findings import Problem

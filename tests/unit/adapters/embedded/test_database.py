@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,10 @@ def test_what_is_registered_is_found(database: Database) -> None:
     assert database.info(_path(4)) is None
     assert database.all_infos() == tuple(infos)
     assert database.valid(map(_path, range(2000))) == {_path(1), _path(2), _path(3)}
-    assert database.with_content_address(infos[0].content_address or "") == (infos[0],)
+    assert database.facts(map(_path, range(2000))) == {info.store_path: replace(info, references=()) for info in infos}
+    addresses = [info.content_address or "" for info in (infos[1], infos[0], _info(4))]
+    assert database.with_content_address(addresses) == (infos[0], infos[1])
+    assert database.with_content_address([]) == ()
 
 
 def test_references_may_be_registered_together_but_must_be_there(database: Database) -> None:
