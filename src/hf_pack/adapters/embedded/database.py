@@ -194,10 +194,10 @@ class Database:
             connection.execute("begin immediate")
             try:
                 yield connection
+                connection.execute("commit")
             except BaseException:
-                connection.execute("rollback")
+                _roll_back(connection)
                 raise
-            connection.execute("commit")
 
     def create(self) -> None:
         """Make the store when it is not there, and open it for writing."""
@@ -252,6 +252,11 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield connection
     finally:
+        _roll_back(connection)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # SQLite ends it by itself on a full disk, say
         connection.execute("rollback")
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hf_pack.adapters.embedded import opening
 from hf_pack.adapters.embedded.database import Database, Graph
 from hf_pack.adapters.embedded.layout import StoreLayout
+from hf_pack.disk.refusals import refusing
 from hf_pack.errors import StoreError
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath, recursive_content_address
@@ -107,3 +109,47 @@ def test_a_bad_row_is_said(database: Database) -> None:
         connection.execute("insert into ValidPaths (path, hash, registrationTime) values ('/nix/store/x', 'y', 1)")
     with pytest.raises(StoreError, match="bad row\n  '/nix/store/x'"):
         database.all_infos()
+
+
+def test_a_database_that_cannot_grow_says_so(tmp_path: Path) -> None:
+    """SQLite rolls back by itself then, so that a second time is an error of its own."""
+    layout = StoreLayout.at(tmp_path / "root")
+    database = Database(layout)
+    database.register([_info(1)])
+    with database.writing() as connection:
+        connection.execute(f"pragma max_page_count = {connection.execute('pragma page_count').fetchone()[0]}")
+    many = [_info(number) for number in range(2, 500)]
+    with pytest.raises(StoreError, match="database or disk is full") as caught, refusing("add", layout.root):
+        database.register(many)
+    assert "free some space" in caught.value.hint
+    assert database.all_infos() == (_info(1),)
+    with database.writing() as connection:
+        connection.execute("pragma max_page_count = 100000")
+    database.register(many)
+    assert len(database.all_infos()) == 499
+
+
+@pytest.mark.parametrize("statement", ["commit", "select"])
+def test_a_refused_statement_ends_its_transaction(database: Database, statement: str) -> None:
+    """The next one begins anew, and the error is the first one's."""
+    database.register([_info(1)])
+
+    class Refusing(sqlite3.Connection):
+        armed = True
+
+        def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+            if sql.startswith(statement) and Refusing.armed:
+                Refusing.armed = False
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(sql, *parameters)  # type: ignore[arg-type]
+
+    database.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            opening, "connect", lambda uri: sqlite3.connect(uri, uri=True, isolation_level=None, factory=Refusing)
+        )
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+            database.register([_info(2)])
+            database.all_infos()
+        database.register([_info(3)])
+        assert _path(3) in database.valid([_path(3)])
