@@ -123,6 +123,8 @@ def test_evaluation_is_pure(place: Place, other: Path, tmp_path: Path) -> None:
     assert found.strip() == f'"{here}"'
     made = nix(other, "build", f"path:{elsewhere}#tiny", "--no-link", "--json", program="nix")
     assert here in made
+    builder = ("eval", "--json", "--apply", "builtins.isFunction", f"path:{elsewhere}#lib.mkHfModel")
+    assert nix(other, *builder, program="nix").strip() == "true"
     for system in ("aarch64-darwin", "aarch64-linux", "x86_64-darwin", "x86_64-linux"):
         attribute = f"path:{elsewhere}#packages.{system}.tiny.outPath"
         assert nix(other, "eval", "--raw", attribute, program="nix") == here

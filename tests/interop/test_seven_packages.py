@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.embedded_stores import nix
 from tests.end_to_end import ROOT, Built, Place
 from tests.models import APACHE, README, as_json, safetensors, shard_index, tiny_model, write_hf_cache
 
@@ -292,6 +293,25 @@ def test_the_patched_variant_shares_every_weight_byte(place: Place, built: dict[
     assert tree[path] == theirs.replace(b"TokenizersBackend", b"PreTrainedTokenizerFast")
     again = place.build("phi-4-mini-instruct-fp8-sglang")
     assert (again.bytes_read, again.bytes_written) == (0, 0)
+
+
+@pytest.mark.skipif(shutil.which("nix-instantiate") is None, reason="needs nix-instantiate")
+def test_nix_and_flox_have_all_seven(place: Place, built: dict[str, Built], tmp_path: Path) -> None:
+    for target in ("nix", "flox"):
+        place.run("export", *ORIGINALS, "--to", target)
+    targets = {path.name for path in (place.workspace / ".flox/pkgs").iterdir()}
+    assert targets == {f"{name}.nix" for name in ORIGINALS}
+    packages = f"(import {place.workspace}/nix)"
+    flox = f'builtins.mapAttrs (n: _: import ({place.workspace}/.flox/pkgs + "/${{n}}.nix") {{ pkgs = null; }}) p'
+    facts = "n: x: [ x.pname x.version x.outPath f.${n}.outPath ]"
+    expression = f"let p = {packages}; f = {flox}; in builtins.mapAttrs ({facts}) p"
+    said = nix(tmp_path / "store", "--eval", "--strict", "--json", "-E", expression, program="nix-instantiate")
+    found = json.loads(said)
+    assert {name: tuple(row[:2]) for name, row in found.items()} == {
+        name: (original.pname, original.version) for name, original in ORIGINALS.items()
+    }
+    for name, (_, _, ours, theirs) in found.items():
+        assert ours == theirs and ours[44:] == built[name].store_path[44:]
 
 
 @pytest.mark.parametrize(
