@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,12 @@ from hf_pack.disk import objects
 from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.path_info import PathInfo
 
-_CLOCK_TICK_NS = 20_000_000  # time stamps of files may lag behind the clock by a tick of the kernel
+_COARSE_CLOCK = 5  # CLOCK_REALTIME_COARSE of linux/time.h: the one that stamps files, a tick behind the other
+
+
+def file_clock_ns() -> int:
+    """Nanoseconds since the epoch, by the clock that stamps files."""
+    return time.clock_gettime_ns(_COARSE_CLOCK)
 
 
 class Link:
@@ -58,8 +64,8 @@ class Link:
                     self.adding.close()
 
     def is_new(self, store_path: StorePath, started_ns: int) -> bool:
-        """Whether the object was made since then: the daemon does not say whether it had it already."""
-        return self.real_path(store_path).lstat().st_ctime_ns > started_ns - _CLOCK_TICK_NS
+        """Whether the object was made since then (:func:`file_clock_ns`); the daemon does not say if it had it."""
+        return self.real_path(store_path).lstat().st_ctime_ns >= started_ns
 
     def protect(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
         """Keep these from collectors during the session, valid or not; returns those that are valid."""
