@@ -145,6 +145,14 @@ def test_packages_say_what_they_are(place: Place, other: Path) -> None:
     )
 
 
+def test_an_override_that_does_nothing_is_refused(place: Place, other: Path) -> None:
+    place.package(tiny_model(), "tiny")
+    place.run("export", "--to", "nix")
+    expression = f'((import {place.workspace}/nix).tiny.override {{ endpoints = "https://mirror.example"; }}).outPath'
+    said = nix(other, "--eval", "-E", expression, program="nix-instantiate", check=False)
+    assert "tiny: override does not take endpoints" in said
+
+
 def test_files_come_from_the_hub_or_a_stand_in(place: Place, other: Path, tmp_path: Path) -> None:
     """No weight is on this machine's store: Nix fetches each, and the address changes no path."""
     files = corpus()["unicode"]

@@ -95,7 +95,10 @@ let
     // {
       inherit (package) pname version meta;
       blobs = blobs arguments.endpoint;
-      override = changes: build (arguments // changes);
+      override = changes:
+        let unknown = builtins.attrNames (builtins.removeAttrs changes (builtins.attrNames arguments)); in
+        if unknown == [ ] then build (arguments // changes)
+        else throw "${name}: override does not take ${toString unknown}";
     };
 in
 build {
