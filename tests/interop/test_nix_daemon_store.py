@@ -108,6 +108,7 @@ def test_a_user_who_is_not_trusted_adds_what_proves_itself(open_directory: Path)
                 linked = store.add_tree(linked_plan("linked", [blob]), Quiet()).info
                 whole = store.add_tree(self_contained_plan("whole", [blob]), Quiet()).info
                 assert store.check(linked.store_path, Quiet()) == store.check(whole.store_path, Quiet()) == ()
+                store.replace_blob(source, blob, Quiet())
                 with store.receive(replace_name(blob)) as reception:
                     assert reception is not None
                     reception.write(0, contents)
