@@ -15,7 +15,7 @@ from hf_pack.steps.targets import known_store_path
 
 @dataclass(frozen=True, kw_only=True)
 class ReportedEntry:
-    """``kind`` is ``file`` or ``symlink``; ``size`` in bytes (for a link to a blob the blob's), None for other links."""
+    """``kind`` is ``file`` or ``symlink``; ``size`` in bytes, for a link that of its blob, None without one."""
 
     path: str
     kind: str
