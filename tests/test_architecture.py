@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
         "weights",
         "model",
         "formats",
-    },  # fmt: skip
+    },
     "__init__": {"api"},
     "__main__": {"cli"},
 }
