@@ -179,8 +179,14 @@ class BlobFinder(Protocol):
     def name(self) -> str:
         """For messages."""
 
+    def session(self) -> AbstractContextManager[None]:
+        """What is found within it stays there until its end, as far as this user can have it stay."""
+
     def find(self, wanted: WantedBlob) -> Path | None:
-        """A file of the right size that should hold the bytes; whoever reads it proves them."""
+        """A file of the right size that should hold the bytes and can be opened; whoever reads it proves them.
+
+        Raises Error when the whole place is broken.
+        """
 
 
 class BlobSource(Protocol):

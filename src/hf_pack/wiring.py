@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,16 +80,25 @@ class OtherStore:
     @property
     def name(self) -> str:
         """The store's URL."""
-        return self.store.url
+        return f"the store {self.store.url}"
+
+    def session(self) -> AbstractContextManager[None]:
+        """See :class:`hf_pack.ports.BlobFinder`."""
+        return self.store.session()
 
     def find(self, wanted: WantedBlob) -> Path | None:
-        """See :class:`hf_pack.ports.BlobFinder`."""
+        """See :class:`hf_pack.ports.BlobFinder`. Raises StoreError for a store that cannot be asked."""
         store_path = wanted.blob.store_path
-        try:
-            is_valid = self.store.path_info(store_path) is not None
-        except StoreError:  # a store that cannot be asked has nothing for us
+        if self.store.path_info(store_path) is None:
             return None
-        return self.store.real_path(store_path) if is_valid else None
+        with suppress(StoreError):  # a store that this user cannot write may still be read
+            self.store.keep([store_path])
+        place = self.store.real_path(store_path)
+        try:
+            is_whole = place.is_file() and place.stat().st_size == wanted.blob.size
+        except OSError:
+            return None
+        return place if is_whole and os.access(place, os.R_OK) else None
 
 
 def open_places(workspace: Workspace, store: Store, *, offline: bool = False, limit_rate: int | None = None) -> Places:
@@ -102,33 +112,46 @@ def open_places(workspace: Workspace, store: Store, *, offline: bool = False, li
 
 
 def _elsewhere(workspace: Workspace, store: Store, *, offline: bool, limit_rate: int | None) -> Elsewhere:
-    """The user's own store, when it is another one, and the Hub's cache; then caches, mirrors, the Hub."""
+    """The user's own store, when it is another one, and the Hub's cache; then caches, mirrors, the Hub.
+
+    What of it is broken is left out with a note; a URL that is none, in hf-pack.toml, is an error.
+    """
     from dataclasses import replace
 
-    from hf_pack.adapters.binary_cache import BinaryCache
+    from hf_pack.adapters.binary_cache import BinaryCache, UnreadKindError
     from hf_pack.adapters.hub.hf_cache import HubCacheFinder
     from hf_pack.adapters.hub.settings import client_limits, client_settings
     from hf_pack.adapters.hub.transports import hub_transports
-    from hf_pack.steps.fetch import Elsewhere
+    from hf_pack.steps.fetch import Elsewhere, passed_over
 
     settings = client_settings()
-    finders: list[BlobFinder] = [OtherStore(other) for other in _stores_of_this_user() if other.url != store.url]
+    notes: list[str] = []
+    finders: list[BlobFinder] = []
+    for url in _stores_of_this_user():
+        try:
+            other = open_store(url)
+        except (StoreError, UsageError) as error:
+            notes.append(passed_over(f"the store {url}", error))
+        else:
+            finders += [OtherStore(other)] if other.url != store.url else []
     if settings.cache is not None:
         finders.append(HubCacheFinder(settings.cache))
     sources: list[BlobSource] = []
     if not offline and not settings.offline:
         wanted = read_settings(workspace)
-        sources += [BinaryCache(cache) for cache in wanted.caches]
+        for cache in wanted.caches:
+            try:
+                sources.append(BinaryCache(cache))
+            except UnreadKindError as error:
+                notes.append(passed_over(f"the cache {error.name}", error))
         sources += hub_transports(settings, replace(client_limits(), bytes_per_second=limit_rate), wanted.mirrors)
-    return Elsewhere(finders=tuple(finders), sources=tuple(sources))
+    return Elsewhere(finders=tuple(finders), sources=tuple(sources), notes=tuple(notes))
 
 
-def _stores_of_this_user() -> list[Store]:
+def _stores_of_this_user() -> tuple[str, ...]:
     """The one that is used when none is named, and the directory that is used where there is no Nix."""
-    usual = open_store()
-    if usual.url != DAEMON:
-        return [usual]
-    return [usual, open_store(str(_home(os.environ, "XDG_DATA_HOME", "~/.local/share")))]
+    usual = _resolved(None, os.environ)
+    return (usual, str(_home(os.environ, "XDG_DATA_HOME", "~/.local/share"))) if usual == DAEMON else (usual,)
 
 
 def read_settings(workspace: Workspace) -> WorkspaceSettings:

@@ -7,13 +7,14 @@ inside the file; a compressed one is read from its start.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 from urllib3 import Retry
 
@@ -32,8 +33,15 @@ _MOST_NARINFO = 1 << 20
 _TRIES = 5  #: in a row that bring nothing
 _MAY_PASS = (429, 500, 502, 503, 504)
 _CONNECTIONS = 4
-_SCHEMES = ("file", "http", "https")
 _SLACK = 1 << 20  #: bytes that a compressed NAR may be larger than the NAR, beside a 64th of it
+
+
+class UnreadKindError(UsageError):
+    """A cache of a kind that is not read here. ``name`` is its URL without what may be secret in it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"only file:// and http(s):// are read\n  hf-pack.toml: caches: found {name}")
+        self.name = name
 
 
 class _Files(Protocol):
@@ -49,14 +57,11 @@ class BinaryCache:
     """Implements :class:`hf_pack.ports.BlobSource`."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES:
-            raise UsageError(
-                f"no such kind of cache: {url!r}\n  hf-pack.toml: caches: expected file:// or http(s)://",
-                hint="edit hf-pack.toml",
-            )
-        place = parts.netloc.rpartition("@")[2]
-        self._name = f"{parts.scheme}://{place}{parts.path}"  # no password, no query
+        """Nothing is asked yet. Raises UsageError for what is no URL, UnreadKindError for one of another kind."""
+        parts = _parts_of(url)
+        self._name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"  # no password, no query
+        if parts.scheme not in ("file", "http", "https"):
+            raise UnreadKindError(self._name)
         self._files: _Files = _Disk(Path(unquote(parts.path))) if parts.scheme == "file" else _Web(url, self._name)
         self._stopped = threading.Event()
 
@@ -130,6 +135,23 @@ class BinaryCache:
             yield chunk
 
 
+def _parts_of(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.port is None or bool(parts.hostname)
+    except ValueError:
+        is_whole = False
+    if is_whole and (parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc):
+        return parts
+    if is_whole and parts.scheme not in ("", "file") and parts.hostname:
+        return parts
+    raise UsageError(
+        "this is not the URL of a cache\n"
+        f"  hf-pack.toml: caches: expected file:///DIRECTORY or http(s)://HOST/PATH, found {shown(url)}",
+        hint="edit hf-pack.toml",
+    )
+
+
 @dataclass(frozen=True)
 class _Disk:
     root: Path
@@ -145,7 +167,7 @@ class _Disk:
 
     def chunks(self, relative: str, offset: int, size: int | None) -> Iterator[bytes]:
         place = self.root / relative
-        if not place.resolve().is_relative_to(self.root.resolve()):
+        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(self.root)):
             raise HubError(f"{self.root}: a narinfo leads out of the cache: {shown(relative)}")
         try:
             with place.open("rb") as file:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from functools import partial
 
-from hf_pack.errors import Error, HubError, IntegrityError
+from hf_pack.errors import Error, HubError, IntegrityError, StoreError
 from hf_pack.ports import AddedBlob, BlobFinder, BlobSource, FileToAdd, Progress, Sources, Store, WantedBlob
 from hf_pack.side_by_side import side_by_side
 
@@ -21,11 +22,17 @@ _GRACE_SECONDS = 1.0  # for fetches to end when they are told to: what they leav
 class Elsewhere:
     """Where bytes may be had beside the manifest's directory, best first: on this machine, then the network.
 
-    None of them needs trust: the lock's sha256 proves what they give.
+    None of them needs trust: the lock's sha256 proves what they give. ``notes`` say which were left out, and why.
     """
 
     finders: tuple[BlobFinder, ...] = ()
     sources: tuple[BlobSource, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def passed_over(place: str, error: Error) -> str:
+    """The note about a place that is not asked."""
+    return f"note: {place} is passed over: {error.message.splitlines()[0]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +48,12 @@ def fetch(
 ) -> tuple[AddedBlob, ...]:
     """Every wanted blob, valid in the store at return.
 
-    What is on this machine is copied, the rest received side by side. Raises HubError that names each file which could
-    not be had and why, IntegrityError when the only reason is wrong bytes, StoreError. What arrived before stays.
+    What is on this machine is copied, the rest received side by side; a place that is broken is passed over with a
+    note. Raises HubError that names each file which could not be had and why, IntegrityError when the only reason is
+    wrong bytes, StoreError when ``store`` itself refuses. What arrived before stays.
     """
+    for line in elsewhere.notes:
+        progress.note(line)
     added, rest = _from_this_machine(wanted, elsewhere.finders, store, progress)
     if rest and not elsewhere.sources:
         raise _not_here(rest)
@@ -60,21 +70,63 @@ def _from_this_machine(
     wanted: Sequence[WantedBlob], finders: Sequence[BlobFinder], store: Store, progress: Progress
 ) -> tuple[list[AddedBlob], list[WantedBlob]]:
     added: list[AddedBlob] = []
-    rest = []
-    for one in wanted:
-        for finder in finders:
-            path = finder.find(one)
-            if path is None:
-                continue
-            try:
-                file = FileToAdd(name=one.blob.name, real_path=path, expected=one.blob.sha256)
-                added += store.add_blobs([file], progress)
-                break
-            except IntegrityError:
-                progress.note(f"note: {finder.name} has other bytes under the name of {one.path}; left alone")
-        else:
-            rest.append(one)
+    rest = list(wanted)
+    for finder in finders:
+        if not rest:
+            break
+        with finder.session():
+            copied = _copied(_found(rest, finder, progress), finder, store, progress)
+        added += copied.values()
+        rest = [one for one in rest if one not in copied]
     return added, rest
+
+
+def _found(wanted: Sequence[WantedBlob], finder: BlobFinder, progress: Progress) -> dict[WantedBlob, FileToAdd]:
+    found = {}
+    for one in wanted:
+        try:
+            path = finder.find(one)
+        except Error as error:
+            progress.note(passed_over(finder.name, error))
+            break
+        if path is not None:
+            found[one] = FileToAdd(name=one.blob.name, real_path=path, expected=one.blob.sha256)
+    return found
+
+
+def _copied(
+    found: Mapping[WantedBlob, FileToAdd], finder: BlobFinder, store: Store, progress: Progress
+) -> dict[WantedBlob, AddedBlob]:
+    """All at once; one by one only when some of them turn out to be bad, which are left to other places."""
+    try:
+        return dict(zip(found, store.add_blobs(list(found.values()), progress) if found else (), strict=True))
+    except IntegrityError:
+        pass
+    except StoreError as error:
+        if not any(_is_finders_fault(error, one, finder) for one in found):
+            raise
+    copied = {}
+    for one, file in found.items():
+        try:
+            (copied[one],) = store.add_blobs([file], progress)
+        except IntegrityError:
+            progress.note(f"note: {finder.name} has other bytes under the name of {one.path}; left alone")
+        except StoreError as error:
+            if not _is_finders_fault(error, one, finder):
+                raise
+            progress.note(f"note: {finder.name} does not give {one.path}: {error.message.splitlines()[0]}")
+    return copied
+
+
+def _is_finders_fault(error: StoreError, wanted: WantedBlob, finder: BlobFinder) -> bool:
+    """Whether the store may have refused because the file cannot be read; else it says what is wrong with itself."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.EIO, errno.ESTALE):
+        return True  # a bad disk is either one's: if the store's, it shows again with what comes from elsewhere
+    try:
+        return finder.find(wanted) is None
+    except Error:
+        return True
 
 
 def _received(

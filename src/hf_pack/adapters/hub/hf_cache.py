@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,10 @@ class HubCacheFinder:
     def name(self) -> str:
         """For messages."""
         return f"the Hub cache {self.cache}"
+
+    def session(self) -> AbstractContextManager[None]:
+        """Nothing to do: nobody collects garbage there."""
+        return nullcontext()
 
     def find(self, wanted: WantedBlob) -> Path | None:
         """A file that claims to be the blob and has its size: by its etag, or where the snapshot has it.
