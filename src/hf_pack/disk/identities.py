@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
@@ -70,33 +70,40 @@ class Identities:
         return self._attempt(query)
 
     def remember(self, path: Path, before: os.stat_result, hashed_at_ns: int, sha256: Hash) -> None:
-        """Record that ``path``, as ``before`` describes it, has this hash.
+        """Record that ``path``, as ``before`` describes it, has this hash; see :meth:`remember_all`."""
+        self.remember_all([(path, before, sha256)], hashed_at_ns)
 
-        ``before`` was taken before the first byte was read, and ``hashed_at_ns`` (nanoseconds since the
-        epoch, as ``time.time_ns``) too. Nothing is recorded for a file that was not quiet then or that is
+    def remember_all(self, files: Iterable[tuple[Path, os.stat_result, Hash]], hashed_at_ns: int) -> None:
+        """Record the hash of each file, as the status that was taken before describes it.
+
+        It was taken before the first byte was read, and ``hashed_at_ns`` (nanoseconds since the epoch, as
+        ``time.time_ns``) before that of any. Nothing is recorded for a file that was not quiet then or that is
         another one now.
         """
-        if hashed_at_ns - max(before.st_mtime_ns, before.st_ctime_ns) < _QUIET_NS:
-            return
-        try:
-            if _identity(path.stat()) != _identity(before):
-                return
-        except OSError:
-            return
+        rows = []
+        for path, before, sha256 in files:
+            if hashed_at_ns - max(before.st_mtime_ns, before.st_ctime_ns) < _QUIET_NS:
+                continue
+            try:
+                if _identity(path.stat()) == _identity(before):
+                    rows.append((*_identity(before), sha256.digest))
+            except OSError:
+                continue
 
         def insert(connection: sqlite3.Connection) -> None:
             with connection:
-                connection.execute(
+                connection.executemany(
                     "insert or replace into Files (device, inode, size, modified, changed, sha256)"
                     " values (?, ?, ?, ?, ?, ?)",
-                    (*_identity(before), sha256.digest),
+                    rows,
                 )
                 connection.execute(
                     "delete from Files where sequence <= (select max(sequence) from Files) - ?",
                     (_MOST_ENTRIES,),
                 )
 
-        self._attempt(insert)
+        if rows:
+            self._attempt(insert)
 
     def _attempt(self, action: Callable[[sqlite3.Connection], _T]) -> _T | None:
         """Run ``action``, a second time on a new file if this one is damaged; None when that fails too."""

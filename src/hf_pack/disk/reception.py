@@ -42,7 +42,10 @@ class Destination(Protocol):
         """The place to name when there is no room, or when it refuses."""
 
     def has(self, blob: Blob) -> bool:
-        """Whether the blob is valid, perhaps made so just now from other objects; it is protected then."""
+        """Whether the blob is valid; it is protected then."""
+
+    def make(self, blob: Blob) -> bool:
+        """Make the blob valid of what the store holds, where no byte must be read for it; says whether it did."""
 
     def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
         """Make the proven file the blob. It may be moved away, and is removed afterwards when it was not."""
@@ -64,7 +67,7 @@ def receiving(blob: Blob, store: Destination) -> Iterator[StagedReception | None
         yield None
         return
     with _held(_hold(folder)):
-        if store.has(blob):
+        if store.has(blob) or store.make(blob):
             _remove(folder)
             yield None
             return

@@ -69,6 +69,19 @@ def test_a_file_that_was_not_quiet_is_not_remembered(cache: Path, file: Path, se
     assert identities.find(file) == HASH
 
 
+def test_many_are_remembered_at_once_but_for_those_that_changed(cache: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{n}.bin" for n in range(4)]
+    for file in files:
+        file.write_bytes(b"contents")
+    entries = [(file, file.stat(), HASH) for file in files]
+    files[1].unlink()
+    files[2].write_bytes(b"other contents")
+    identities = Identities(cache)
+    identities.remember_all(entries, quiet(files[0]))
+    assert [identities.find(file) for file in files] == [HASH, None, None, HASH]
+    identities.remember_all([], 0)
+
+
 def test_a_rewrite_with_the_same_size_and_mtime_is_noticed(cache: Path, file: Path) -> None:
     identities = known(cache, file)
     before = file.stat()

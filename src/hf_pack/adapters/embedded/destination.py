@@ -30,8 +30,12 @@ class EmbeddedDestination:
         return self.adder.layout.root
 
     def has(self, blob: Blob) -> bool:
-        """Also when these bytes were valid under another name only: a link makes the blob then."""
-        return self.adder.without_reading(blob.name, blob.sha256) is not None
+        """See :class:`hf_pack.disk.reception.Destination`."""
+        return bool(self.adder.present([blob]))
+
+    def make(self, blob: Blob) -> bool:
+        """A link to an object of the same bytes under another name, where there is one."""
+        return bool(self.adder.link([blob]))
 
     def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
         """See :class:`hf_pack.disk.reception.Destination`."""

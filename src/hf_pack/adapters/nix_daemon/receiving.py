@@ -35,6 +35,10 @@ class DaemonDestination:
         """See :class:`hf_pack.disk.reception.Destination`."""
         return self.adder.present(blob) is not None
 
+    def make(self, blob: Blob) -> bool:  # noqa: ARG002 - nothing to look at
+        """Nothing that lies in the store is known by its bytes."""
+        return False
+
     def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
         """See :class:`hf_pack.disk.reception.Destination`."""
         self.adder.stream(FileToAdd(name=blob.name, real_path=file, expected=found.sha256), lambda _size: None, Event())

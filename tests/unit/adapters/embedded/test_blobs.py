@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.embedded_stores import Quiet, add_bytes, source_file, store_entries
 
+from hf_pack.adapters.embedded import blobs
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.disk import objects
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import flat_content_address, flat_path
+from hf_pack.model.lock import Blob
 from hf_pack.ports import FileToAdd
 
 _BYTES = b"w" * 100_000
@@ -69,6 +72,77 @@ def test_where_links_are_not_possible_the_bytes_are_copied(
     added = store.add_blobs([file], Quiet())[0]
     assert (added.bytes_read, added.bytes_written) == (100_000, 100_000)
     assert not store.real_path(added.blob.store_path).samefile(store.real_path(first.blob.store_path))
+
+
+def test_files_of_one_blob_that_is_there_under_another_name(store: EmbeddedStore, tmp_path: Path) -> None:
+    add_bytes(store, tmp_path / "src", "w.bin", _BYTES)
+    files = [FileToAdd(name="other.bin", real_path=tmp_path / gone, expected=_SHA256) for gone in ("one", "two")]
+    more = FileToAdd(name="more.bin", real_path=tmp_path / "gone", expected=_SHA256)
+    added = store.add_blobs([*files, more], Quiet())
+    assert [(one.blob.name, one.blob.size, one.bytes_read) for one in added] == [
+        ("other.bin", 100_000, 0),
+        ("other.bin", 100_000, 0),
+        ("more.bin", 100_000, 0),
+    ]
+    assert {store.real_path(info.store_path).stat().st_ino for info in store.all_paths()} == {
+        store.real_path(added[0].blob.store_path).stat().st_ino
+    }
+    assert [store.check(info.store_path, Quiet()) for info in store.all_paths()] == [()] * 3
+
+
+def _scans(store: EmbeddedStore) -> list[str]:
+    """The statements from now on that read every row, for Nix's schema has no index of content addresses."""
+    found: list[str] = []
+    with store._database.writing() as connection:
+        connection.set_trace_callback(lambda sql: found.append(sql) if " ca in " in sql else None)
+    return found
+
+
+def test_the_whole_database_is_read_once_a_call_and_only_for_what_is_missing(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    files = [source_file(tmp_path, f"{n}.bin", b"%d" % n) for n in range(20)]
+    files = [replace(file, expected=Hash.sha256_of(file.real_path.read_bytes())) for file in files]
+    scans = _scans(store)
+    store.add_blobs(files, Quiet())
+    assert len(scans) == 1
+    store.add_blobs(files, Quiet())
+    assert len(scans) == 1
+    with store.receive(Blob(name="w.bin", sha256=_SHA256, size=100_000)) as reception:
+        assert reception is not None
+    assert len(scans) == 2
+    with store.receive(Blob(name="0.bin", sha256=Hash.sha256_of(b"0"), size=1)) as reception:
+        assert reception is None
+    assert len(scans) == 2
+
+
+def test_what_is_there_needs_no_staging(store: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_bytes(store, tmp_path / "src", "w.bin", _BYTES)
+    mkdir, made = os.mkdir, []
+
+    def record(path: Path, mode: int = 0o777) -> None:
+        mkdir(path, mode)
+        made.append(path)
+
+    monkeypatch.setattr(os, "mkdir", record)
+    store.add_blobs([FileToAdd(name="w.bin", real_path=tmp_path / "gone", expected=_SHA256)], Quiet())
+    with pytest.raises(StoreError, match="No such file"):
+        store.add_blobs([FileToAdd(name="x.bin", real_path=tmp_path / "gone", expected=Hash.sha256_of(b""))], Quiet())
+    assert made == []
+
+
+def test_small_files_become_valid_together_and_large_ones_few_at_a_time(tmp_path: Path) -> None:
+    def groups(*sizes: int) -> list[int]:
+        files = {FileToAdd(name=str(n), real_path=tmp_path): size for n, size in enumerate(sizes)}
+        found = [list(group) for group in blobs._groups(list(files), files)]
+        assert [file for group in found for file in group] == list(files)
+        return [len(group) for group in found]
+
+    side_by_side = 2 * (os.cpu_count() or 1)
+    assert groups() == []
+    assert groups(*[2000] * 1000) == [256] * 3 + [232]  # while that is at least side_by_side
+    assert groups(*[5 << 30] * (side_by_side + 1)) == [side_by_side, 1]
+    assert groups(*[1000] * side_by_side, 64 << 20, 1) == [side_by_side, 2]
 
 
 def test_one_call_copies_the_same_bytes_once(store: EmbeddedStore, tmp_path: Path) -> None:
