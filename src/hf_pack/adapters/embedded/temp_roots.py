@@ -79,7 +79,7 @@ class TempRoots:
     def _write(self, file: int, store_paths: list[StorePath]) -> None:
         # First, for the collectors that begin from now on. (Nix writes last, and has a gap: the collector that
         # it told may end, and the next one read the file, before it has written.)
-        os.write(file, "".join(f"{path}\0" for path in store_paths).encode())
+        _append(file, "".join(f"{path}\0" for path in store_paths).encode())
         gc_lock = open_lock(self._layout.gc_lock)
         try:
             # Then for the one that runs, unless none does.
@@ -176,6 +176,17 @@ def read_all(layout: StoreLayout, *, remove_stale: bool) -> Iterator[tuple[Path,
             os.close(file)
         for text in texts:
             yield path, text.decode("utf-8", "replace")
+
+
+def _append(file: int, text: bytes) -> None:
+    """Write all of it, or nothing: a disk that gets full takes a part, and refuses only the next one."""
+    size = os.fstat(file).st_size
+    try:
+        while text:
+            text = text[os.write(file, text) :]
+    except OSError:
+        os.ftruncate(file, size)  # a part would spoil the root that comes next
+        raise
 
 
 def _remove(path: Path, pid: int) -> None:

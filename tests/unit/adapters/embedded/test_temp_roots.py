@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -42,6 +43,38 @@ def test_roots_last_until_the_last_session_ends(layout: StoreLayout) -> None:
     with roots.session():
         roots.add([_ONE])
         assert _texts(layout) == [str(_ONE)]
+
+
+def test_a_write_that_was_cut_short_goes_on(layout: StoreLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
+    roots = TempRoots(layout)
+    with roots.session():
+        roots.add([_ONE, _TWO])
+        assert _texts(layout) == [str(_ONE), str(_TWO)]
+
+
+@pytest.mark.parametrize("free", [0, 20, 60])
+def test_a_disk_that_gets_full_is_an_error_and_no_lost_root(
+    layout: StoreLayout, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    write, room = os.write, [free]
+
+    def fill(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = write(file, data[: room[0]])
+        room[0] -= written
+        return written
+
+    roots = TempRoots(layout)
+    with roots.session():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", fill)
+            with pytest.raises(OSError, match="No space left"):
+                roots.add([_ONE, _TWO])
+        roots.add([_ONE, _TWO])  # neither counts as told before
+        assert _texts(layout) == [str(_ONE), str(_TWO)]
 
 
 def test_the_file_of_a_dead_process_is_nothing(layout: StoreLayout) -> None:
