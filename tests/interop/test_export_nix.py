@@ -200,7 +200,11 @@ def test_a_self_contained_package_is_the_one_that_build_makes(place: Place, othe
 
 
 def test_a_self_contained_package_is_put_together_with_a_shell(place: Place, other: Path, tmp_path: Path) -> None:
-    """A stand-in for nixpkgs: the one function of it that is used, with this machine's own shell."""
+    """A stand-in for nixpkgs: the one function of it that is used, with this machine's own shell.
+
+    The shell ends by itself, as that of nixpkgs does: in place of a shell, a last command that closes its output before
+    it exits is killed by Nix, which takes the closed output for the end.
+    """
     files = {**corpus()["unicode"], "it's $HOME/`x`.safetensors": tiny_model(seed=5)["model.safetensors"]}
     built = place.package(files, "solid", storage="self-contained")
     place.run("export", "--to", "nix")
@@ -211,7 +215,7 @@ def test_a_self_contained_package_is_put_together_with_a_shell(place: Place, oth
         inherit name;
         system = builtins.currentSystem;
         builder = "/bin/bash";
-        args = [ "-ec" ("PATH=/usr/bin:/bin\\n" + script) ];
+        args = [ "-ec" ("PATH=/usr/bin:/bin\\n" + script + "\\nexit 0") ];
       });
     }""")
     expression = f"(import {place.workspace}/nix).solid.override {{ pkgs = import {pkgs}; }}"

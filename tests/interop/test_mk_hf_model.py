@@ -24,7 +24,7 @@ pytestmark = [
 PKGS = """{
   runCommand = name: attributes: script: derivation (attributes // {
     inherit name; system = builtins.currentSystem; builder = "/bin/bash";
-    args = [ "-ec" ("PATH=/usr/bin:/bin\\n" + script) ];
+    args = [ "-ec" ("PATH=/usr/bin:/bin\\n" + script + "\\nexit 0") ];
   });
 }"""
 MODEL = tiny_model(
