@@ -17,4 +17,4 @@ fi
 
 rm -f .coverage .coverage.*
 "$BIN/python" -m pytest -n "$(nproc)" --dist loadfile --cov=hf_pack --cov-branch --cov-report= "$@"
-"$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/layouts/*,*/runtimes/*' --fail-under=98
+"$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/layouts/*,*/runtimes/*,*/expressions/*' --fail-under=98

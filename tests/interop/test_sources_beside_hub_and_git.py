@@ -21,7 +21,7 @@ def test_the_hub_client_finds_the_same_files(layout: Literal["links", "files", "
     repo = write_hf_cache(tmp_path, REPO_ID, COMMIT, FILES, layout=layout)
     found = Path(hub.snapshot_download(REPO_ID, cache_dir=tmp_path, local_files_only=True))
     listing = open_source(repo).listing
-    assert listing.root == found
+    assert listing.place == str(found)
     assert [file.path for file in listing.files] == sorted(
         path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()
     )

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_pack import durable
+from hf_pack.disk.clone import clone
 from hf_pack.errors import StoreError, UsageError
-
-_FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file
 
 
 @dataclass(slots=True)
@@ -23,27 +21,28 @@ class Written:
     shared: int = 0
     copied: int = 0
     _no_clones: bool = field(default=False, repr=False)
-    _no_links: bool = field(default=False, repr=False)
+    _no_links: bool = field(default=True, repr=False)
 
 
-def write_directory(tree: Path, target: Path) -> Written:
+def write_directory(tree: Path, target: Path, *, hard_links: bool = False) -> Written:
     """Make ``target`` a directory of what ``tree`` holds, with no link out of it.
 
     It is written aside and renamed: it is there whole or not at all. Files share the store's blocks where the file
-    system can, else they are hard links to the store's read-only files, else copies. Raises UsageError when ``target``
+    system can, else they are copies. With ``hard_links`` they are the store's own files instead, which whoever may
+    write there (root always) would change in the store too. Raises UsageError when ``target``
     is there and not empty, StoreError when a file of the package cannot be read, or the disk is full.
     """
     if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
         raise UsageError(f"{target} is there already", hint="name a directory that is not there yet: --output DIR")
     aside = target.with_name(f".{target.name}.new{durable.SUFFIX}")
-    written = Written()
+    written = Written(_no_clones=hard_links, _no_links=not hard_links)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if aside.exists():
             shutil.rmtree(aside)
         _fill(tree, aside, "", written)
         aside.rename(target)
-        durable.fsync_directory(target.parent)
+        durable.sync(target.parent)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
         place = error.filename or target
@@ -67,7 +66,7 @@ def _fill(source: Path, target: Path, inside: str, written: Written) -> None:
             path.symlink_to(link)
         else:
             _put(Path(entry).resolve(strict=True), path, written)
-    durable.fsync_directory(target)
+    durable.sync(target)
 
 
 def _stays_inside(inside: str, link: str) -> bool:
@@ -92,9 +91,7 @@ def _clone(source: Path, target: Path, written: Written) -> bool:
     if written._no_clones:
         return False
     with source.open("rb") as reader, target.open("xb") as writer:
-        try:
-            fcntl.ioctl(writer, _FICLONE, reader.fileno())
-        except OSError:
+        if not clone(reader.fileno(), writer.fileno()):
             written._no_clones = True
             target.unlink()
             return False

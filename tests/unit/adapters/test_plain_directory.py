@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests import sample_package
 
-from hf_pack.adapters import plain_directory
 from hf_pack.adapters.plain_directory import write_directory
+from hf_pack.disk import clone
 from hf_pack.errors import StoreError, UsageError
 from hf_pack.model.manifest import Layout, Storage
 
@@ -42,18 +42,28 @@ def test_a_linked_tree_becomes_the_self_contained_one(tree: Path, tmp_path: Path
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model"]
 
 
-def test_files_are_shared_where_that_is_possible(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = write_directory(tree, tmp_path / "shared")
-    assert written.copied == 0 and written.shared > 8000
+def test_files_are_links_to_the_store_only_when_asked_for(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inodes(directory: Path) -> set[int]:
+        return {path.stat().st_ino for path in directory.rglob("*") if path.is_file()}
+
+    store = {path.stat().st_ino for path in (tmp_path / "store").rglob("*")}
+    own = write_directory(tree, tmp_path / "own")
+    assert own.shared + own.copied > 8000
+    assert not inodes(tmp_path / "own") & store
+    linked = write_directory(tree, tmp_path / "linked", hard_links=True)
+    assert (linked.shared, linked.copied) == (own.shared + own.copied, 0)
+    assert inodes(tmp_path / "linked") <= store
 
     def refuse(self: Path, target: Path) -> None:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(plain_directory, "_FICLONE", 0)  # no such request: a file system without clones
+    monkeypatch.setattr(clone, "_FICLONE", 0)  # no such request: a file system without clones
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    copied = write_directory(tree, tmp_path / "copied")
-    assert (copied.shared, copied.copied) == (0, written.shared)
-    assert _contents(tmp_path / "copied") == _contents(tmp_path / "shared")
+    copied = write_directory(tree, tmp_path / "copied", hard_links=True)
+    assert (copied.shared, copied.copied) == (0, linked.shared)
+    assert _contents(tmp_path / "copied") == _contents(tmp_path / "linked")
 
 
 def test_a_directory_that_is_there_is_left_alone(tree: Path, tmp_path: Path) -> None:

@@ -29,6 +29,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where (default: for nix the workspace's nix/, for flox the workspace, for dir ./NAME)",
     )
+    parser.add_argument(
+        "--hard-links",
+        action="store_true",
+        help="with --to dir: the store's own files, no disk; who writes there changes the store",
+    )
     store_argument(parser)
 
 
@@ -99,7 +104,7 @@ def _to_directories(arguments: argparse.Namespace) -> int:
         target = Path(name) if arguments.output is None else Path(arguments.output)
         if arguments.output is not None and len(found) > 1:
             target /= name
-        written = write_directory(store.real_path(store_path), target.absolute())
+        written = write_directory(store.real_path(store_path), target.absolute(), hard_links=arguments.hard_links)
         documents.append(
             {
                 "directory": target.absolute(),

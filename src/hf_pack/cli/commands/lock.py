@@ -27,14 +27,20 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _check(names: list[str], arguments: argparse.Namespace) -> int:
     """One package that cannot be checked hides no other. Exit code 3 when a lock is stale, else that of a failure."""
-    from hf_pack import api
+    from hf_pack import api, wiring
+    from hf_pack.cli.progress import TerminalProgress
     from hf_pack.errors import Error, LockError
 
+    asks = not arguments.offline
+    if asks and wiring.hub_is_offline():
+        talk("note: HF_HUB_OFFLINE is set: as with --offline, the Hub is not asked what moved")
+        asks = False
+    progress = TerminalProgress()
     found, codes = [], set()
     for name in names:
         failure: Error | None = None
         try:
-            reasons = api.stale(name, upstream=not arguments.offline, store=arguments.store)
+            reasons = api.stale(name, upstream=asks, store=arguments.store, progress=progress)
         except Error as error:
             failure, reasons = error, (error.message,)
         unknown = failure is not None and not isinstance(failure, LockError)
