@@ -28,7 +28,7 @@ def replace_file(path: Path, contents: bytes, mode: int = 0o644) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_directory(path.parent)
+    sync(path.parent)
 
 
 def replace_symlink(path: Path, target: Path | str) -> None:
@@ -42,7 +42,7 @@ def replace_symlink(path: Path, target: Path | str) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_directory(path.parent)
+    sync(path.parent)
 
 
 def replace_directory(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
@@ -65,7 +65,7 @@ def replace_directory(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
         except BaseException:
             _mend(path)
             raise
-        fsync_directory(path.parent)
+        sync(path.parent)
         _remove_tree(old)
 
 
@@ -77,9 +77,9 @@ def mend_directory(path: Path) -> None:
             _mend(path)
 
 
-def fsync_directory(path: Path) -> None:
-    """Bring a directory's own entries to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a directory's own entries, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
@@ -116,7 +116,7 @@ def _write_tree(root: Path, files: Sequence[tuple[str, bytes]]) -> None:
         directories.update(parent for parent in path.parents if root in parent.parents)
         _write(path, contents, 0o644)
     for directory in directories:
-        fsync_directory(directory)
+        sync(directory)
 
 
 def _mend(path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hf_pack import durable
 from hf_pack.disk.staging import remove_tree
 from hf_pack.formats import nar
 from hf_pack.model.lock import Blob
@@ -84,7 +85,7 @@ def write_tree(plan: Plan, target: Path, *, blob_file: Callable[[Blob], Path]) -
     for directory in reversed(directories):
         os.utime(directory, (MTIME, MTIME))
         directory.chmod(0o755 if directory == target else DIRECTORY_MODE)
-        sync(directory)
+        durable.sync(directory)
     return written
 
 
@@ -93,7 +94,7 @@ def move_in(staged: Path, real_path: Path) -> None:
     staged.rename(real_path)
     if not real_path.is_symlink() and real_path.is_dir():
         real_path.chmod(DIRECTORY_MODE)
-        sync(real_path)
+        durable.sync(real_path)
 
 
 def replace(staged: Path, real_path: Path, *, aside: Path) -> None:
@@ -104,15 +105,6 @@ def replace(staged: Path, real_path: Path, *, aside: Path) -> None:
         real_path.rename(aside)
     move_in(staged, real_path)
     remove_tree(aside)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a directory's entries, are on disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def chunks_of(path: Path, progress: Callable[[int], None]) -> Iterator[bytes]:
@@ -126,4 +118,4 @@ def chunks_of(path: Path, progress: Callable[[int], None]) -> Iterator[bytes]:
 def _finish_file(path: Path) -> None:
     os.utime(path, (MTIME, MTIME))
     path.chmod(FILE_MODE)
-    sync(path)
+    durable.sync(path)

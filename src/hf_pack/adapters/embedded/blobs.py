@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hf_pack import durable
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.engine import Copied, CopyJob, copy_and_hash
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import Staged, place
 from hf_pack.adapters.embedded.temp_roots import TempRoots
 from hf_pack.disk import objects
+from hf_pack.disk.clone import clone
 from hf_pack.disk.fan_out import MIB
 from hf_pack.disk.identities import Identities
 from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space
@@ -27,7 +28,6 @@ from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.ports import AddedBlob, FileToAdd, Progress
 
-_FICLONE = 0x40049409  # linux/fs.h
 _GROUP_BYTES = 64 * MIB
 _GROUP_FILES = 256  # each has its lock open for a moment
 
@@ -119,7 +119,7 @@ class BlobAdder:
                             staged.append(Staged(path=target, info=info))
                             linked.append(blob)
                             break
-                objects.sync(folder)
+                durable.sync(folder)
                 place(staged, self.layout, self.database)
         return {blob.store_path: self._as_it_is(blob) for blob in linked}
 
@@ -150,7 +150,7 @@ class BlobAdder:
             hashed_at = time.time_ns()
             before = [file.real_path.stat() for file in files]
             results = copy_and_hash(jobs, progress=progress.advance)
-            objects.sync(folder)
+            durable.sync(folder)
             good: list[tuple[FileToAdd, Blob, Copied, Staged]] = []
             for file, job, copied in zip(files, jobs, results, strict=True):
                 if file.expected in (None, copied.sha256):
@@ -177,13 +177,12 @@ class BlobAdder:
 
     def _shares_extents(self, source: Path) -> bool:
         """Whether a copy of this file takes no room: tried, since no file system says so."""
-        with staging_folder(self.layout.staging) as folder:
-            try:
-                with source.open("rb") as original, (folder / "probe").open("wb") as clone:
-                    fcntl.ioctl(clone.fileno(), _FICLONE, original.fileno())
-            except OSError:
-                return False
-        return True
+        with (
+            staging_folder(self.layout.staging) as folder,
+            source.open("rb") as original,
+            (folder / "probe").open("wb") as probe,
+        ):
+            return clone(original.fileno(), probe.fileno())
 
 
 def _groups(files: Sequence[FileToAdd], sizes: Mapping[FileToAdd, int]) -> Iterator[Sequence[FileToAdd]]:

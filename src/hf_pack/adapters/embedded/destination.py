@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_pack import durable
 from hf_pack.adapters.embedded.blobs import BlobAdder, blob_info
 from hf_pack.adapters.embedded.placing import Staged, place
 from hf_pack.disk import objects
@@ -45,5 +46,5 @@ class EmbeddedDestination:
             # A link, so that a kill before the end leaves what was received.
             if not objects.link(file, target):
                 file.rename(target)
-            objects.sync(staging)
+            durable.sync(staging)
             place([Staged(path=target, info=blob_info(blob, found.nar_hash))], layout, self.adder.database)

@@ -21,11 +21,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Event
 
+from hf_pack.disk.clone import clone
 from hf_pack.disk.fan_out import MIB, Cancelled, fan_out, fill_from, new_buffers
 from hf_pack.disk.object_hash import FlatHasher, hash_flat, open_regular
 from hf_pack.formats.hashes import Hash
 
-_FICLONE = 0x40049409  # _IOW(0x94, 9, int), linux/fs.h
 _BLOCK = 4096  # no block device wants a larger alignment of O_DIRECT
 _MTIME_NS = 1_000_000_000  # Nix: every file in a store was modified one second after the epoch
 _MODE = 0o444
@@ -121,7 +121,7 @@ def _copy(
         target = os.open(job.target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         made.append(job.target)
         try:
-            cloned = _clone(source, target)
+            cloned = clone(source, target)
             size = os.fstat(target if cloned else source).st_size
             hasher = FlatHasher(size)
             if cloned:
@@ -151,18 +151,6 @@ def _copy(
         bytes_read=read,
         bytes_written=0 if cloned else length,
     )
-
-
-def _clone(source: int, target: int) -> bool:
-    """Share the source's extents with the new file ``target``; False where the file system cannot."""
-    try:
-        fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
-        # The ways to say "cannot" are many (another file system, a swap file, no such ioctl); an error that
-        # is worth reporting meets the copy too.
-        os.ftruncate(target, 0)
-        return False
-    return True
 
 
 class _Writer:

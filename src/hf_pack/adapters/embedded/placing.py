@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_pack import durable
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.disk import objects
@@ -46,7 +47,7 @@ def place(staged: Sequence[Staged], layout: StoreLayout, database: Database) -> 
             elif info.content_address != item.info.content_address:
                 renewed.add(store_path)
         if moved:
-            objects.sync(layout.store_dir)
+            durable.sync(layout.store_dir)
         if moved or renewed:
             database.register([by_path[path].info for path in sorted(moved | renewed)])
     return frozenset(moved)
@@ -58,7 +59,7 @@ def replace(staged: Staged, layout: StoreLayout, database: Database, *, aside: P
     with object_locks([real_path]):
         _forget_optimised(real_path, staged.info, layout)
         objects.replace(staged.path, real_path, aside=aside)
-        objects.sync(layout.store_dir)
+        durable.sync(layout.store_dir)
         database.register([staged.info])
 
 

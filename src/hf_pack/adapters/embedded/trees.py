@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_pack import durable
 from hf_pack.adapters.embedded.database import Database
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import Staged, place
@@ -84,7 +85,7 @@ class TreeAdder:
         free = free_bytes(folder)
         try:
             written = objects.write_tree(plan, target, blob_file=lambda blob: self.layout.real_path(blob.store_path))
-            objects.sync(folder)
+            durable.sync(folder)
         except OSError as error:
             # With room for the bytes it is something else that ran out: files, or a quota.
             if error.errno in OUT_OF_SPACE and (needed := _disk_bytes(plan)) > free:
