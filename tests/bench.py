@@ -63,7 +63,7 @@ class Bench:
 
     @property
     def sources(self) -> Sources:
-        return wiring.open_sources(self.workspace)
+        return wiring.open_sources(self.workspace, self.notes)
 
     @property
     def places(self) -> Places:

@@ -81,7 +81,7 @@ def add(
         ),
         adding.Choice(file=file, allow_pickle=allow_pickle, headers=headers),
         place,
-        wiring.open_sources(place),
+        wiring.open_sources(place, progress),
         wiring.open_store(store),
         progress,
     )
@@ -113,7 +113,7 @@ def lock(
         previous = None
     keeps_layout = previous is not None and not upgrade and previous.layout_version in LAYOUT_VERSIONS
     version = previous.layout_version if previous is not None and keeps_layout else LAYOUT_VERSION
-    opened = locking.open_source(manifest, wiring.open_sources(place), headers=headers)
+    opened = locking.open_source(manifest, wiring.open_sources(place, progress), headers=headers)
     with chosen.session():
         locked = locking.make_lock(manifest, opened, place, chosen, progress, layout_version=version)
         locking.write_lock(manifest.name, locked, place, chosen)
@@ -121,7 +121,12 @@ def lock(
 
 
 def stale(
-    name: str, *, upstream: bool = False, workspace: Path | str = ".", store: str | None = None
+    name: str,
+    *,
+    upstream: bool = False,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
 ) -> tuple[str, ...]:
     """Why the lock does not fit the manifest or its files any more, a sentence each; empty when it does.
 
@@ -140,7 +145,7 @@ def stale(
     reasons = tuple(reason.sentence for reason in packages.stale_reasons(place, manifest, locked, kept))
     if not upstream and isinstance(manifest.source, HubSource):
         return reasons
-    return reasons + moved(manifest, locked, kept, wiring.open_sources(place), wiring.open_store(store))
+    return reasons + moved(manifest, locked, kept, wiring.open_sources(place, progress), wiring.open_store(store))
 
 
 def outdated(name: str, *, workspace: Path | str = ".") -> bool:
@@ -188,7 +193,7 @@ def build(
     package = packages.load(place, workspace_files.find_name(place, name))
     check_licence(wiring.read_settings(place).policy, package)
     chosen = wiring.open_store(store)
-    places = wiring.open_places(place, chosen, offline=offline, limit_rate=limit_rate)
+    places = wiring.open_places(place, chosen, progress, offline=offline, limit_rate=limit_rate)
     return realise.build(package, place, places, chosen, progress)
 
 
@@ -213,10 +218,18 @@ def verify(
         return verified
     if place is None:
         raise UsageError("repair needs the workspace of the package", hint="run it where hf-pack.toml is")
-    return verifying.repair(verified, found, place, wiring.open_places(place, chosen), chosen, workers, progress)
+    places = wiring.open_places(place, chosen, progress)
+    return verifying.repair(verified, found, place, places, chosen, workers, progress)
 
 
-def diff(before: str, after: str, *, workspace: Path | str = ".", store: str | None = None) -> Difference:
+def diff(
+    before: str,
+    after: str,
+    *,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Difference:
     """Files, JSON keys and tensors that differ.
 
     Each side is a name, a store path, ``pname@version``, ``name@GIT_REVISION``, ``name@upstream`` or the path of a lock
@@ -225,7 +238,7 @@ def diff(before: str, after: str, *, workspace: Path | str = ".", store: str | N
     from hf_pack.steps import diff as comparing
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
-    return comparing.diff(_contents(before, place, chosen), _contents(after, place, chosen))
+    return comparing.diff(_contents(before, place, chosen, progress), _contents(after, place, chosen, progress))
 
 
 def bump(name: str, changelog: str, *, workspace: Path | str = ".") -> tuple[str, BuildMeta]:
@@ -271,7 +284,7 @@ def _repo_id(text: str) -> RepoId:
         raise UsageError(f"not a repo id: {error}", hint="a repo id is ORG/NAME") from None
 
 
-def _contents(text: str, workspace: Workspace | None, store: Store) -> Contents:
+def _contents(text: str, workspace: Workspace | None, store: Store, progress: Progress) -> Contents:
     from hf_pack.steps import packages, targets, workspace_files
     from hf_pack.steps.contents import LockedContents, stored_contents
     from hf_pack.steps.upstream import upstream_contents
@@ -282,7 +295,7 @@ def _contents(text: str, workspace: Workspace | None, store: Store) -> Contents:
     if workspace is not None and revision == UPSTREAM and "/" not in stem:
         name = workspace_files.find_name(workspace, stem)
         manifest, (locked, _) = packages.read_manifest(workspace, name), packages.read_lock(workspace, name)
-        return upstream_contents(manifest, locked, wiring.open_sources(workspace))
+        return upstream_contents(manifest, locked, wiring.open_sources(workspace, progress))
     if workspace is not None and revision and "+" not in revision and "/" not in stem:
         return _lock_at_revision(workspace_files.find_name(workspace, stem), revision, workspace, store)
     target = targets.resolve(text, workspace, store)

@@ -13,7 +13,7 @@ from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import ManifestError, StoreError, UsageError
 from hf_pack.model.manifest import HubSource, PathSource
 from hf_pack.model.workspace_template import FILE_NAME
-from hf_pack.ports import Source, Sources, Store, Workspace
+from hf_pack.ports import Progress, Source, Sources, Store, Workspace
 
 if TYPE_CHECKING:
     from hf_pack.model.workspace_document import WorkspaceSettings
@@ -53,6 +53,7 @@ class AnySources:
     """Implements :class:`hf_pack.ports.Sources`: directories, seen from the workspace, and the Hub."""
 
     workspace: Path
+    progress: Progress  #: is told when the Hub asks to wait
 
     def open(self, source: PathSource | HubSource) -> Source:
         """See :class:`hf_pack.ports.Sources`."""
@@ -60,15 +61,24 @@ class AnySources:
             from hf_pack.adapters.hub.settings import client_limits, client_settings
             from hf_pack.adapters.hub.source import open_hub_source
 
-            return open_hub_source(source.repo_id, source.revision, client_settings(), client_limits())
+            return open_hub_source(
+                source.repo_id, source.revision, client_settings(), client_limits(), self.progress.note
+            )
         from hf_pack.adapters.local.sources import LocalSources
 
         return LocalSources(self.workspace).open(source)
 
 
-def open_sources(workspace: Workspace) -> Sources:
-    """The places where a manifest's model may lie."""
-    return AnySources(workspace.root)
+def open_sources(workspace: Workspace, progress: Progress) -> Sources:
+    """The places where a manifest's model may lie; ``progress`` is told when the Hub asks to wait."""
+    return AnySources(workspace.root, progress)
+
+
+def hub_is_offline() -> bool:
+    """Whether the environment forbids to ask the Hub: ``HF_HUB_OFFLINE``."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 @dataclass(frozen=True)
@@ -101,17 +111,21 @@ class OtherStore:
         return place if is_whole and os.access(place, os.R_OK) else None
 
 
-def open_places(workspace: Workspace, store: Store, *, offline: bool = False, limit_rate: int | None = None) -> Places:
+def open_places(
+    workspace: Workspace, store: Store, progress: Progress, *, offline: bool = False, limit_rate: int | None = None
+) -> Places:
     """Where a build into ``store`` may find bytes; ``limit_rate`` caps the Hub and mirrors, in bytes a second."""
     from hf_pack.steps.fetch import Places
 
     return Places(
-        disk=open_sources(workspace),
-        elsewhere=lambda: _elsewhere(workspace, store, offline=offline, limit_rate=limit_rate),
+        disk=open_sources(workspace, progress),
+        elsewhere=lambda: _elsewhere(workspace, store, progress, offline=offline, limit_rate=limit_rate),
     )
 
 
-def _elsewhere(workspace: Workspace, store: Store, *, offline: bool, limit_rate: int | None) -> Elsewhere:
+def _elsewhere(
+    workspace: Workspace, store: Store, progress: Progress, *, offline: bool, limit_rate: int | None
+) -> Elsewhere:
     """The user's own store, when it is another one, and the Hub's cache; then caches, mirrors, the Hub.
 
     What of it is broken is left out with a note; a URL that is none, in hf-pack.toml, is an error.
@@ -144,7 +158,8 @@ def _elsewhere(workspace: Workspace, store: Store, *, offline: bool, limit_rate:
                 sources.append(BinaryCache(cache))
             except UnreadKindError as error:
                 notes.append(passed_over(f"the cache {error.name}", error))
-        sources += hub_transports(settings, replace(client_limits(), bytes_per_second=limit_rate), wanted.mirrors)
+        limits = replace(client_limits(), bytes_per_second=limit_rate)
+        sources += hub_transports(settings, limits, wanted.mirrors, progress.note)
     return Elsewhere(finders=tuple(finders), sources=tuple(sources), notes=tuple(notes))
 
 

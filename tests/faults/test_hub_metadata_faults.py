@@ -10,6 +10,7 @@ from tests.unit.adapters.hub.reception import IMPATIENT, REPO, settings_of
 
 from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.metadata import list_snapshot
+from hf_pack.adapters.hub.retrying import Waits
 from hf_pack.errors import HubError
 from hf_pack.model.hub_ids import RepoId
 
@@ -34,7 +35,7 @@ def test_what_may_pass_is_tried_again(kind: Any, fields: dict[str, Any]) -> None
     with TestHub() as hub:
         repo = hub.add_repo(REPO, FILES)
         hub.fault(kind, stage="api", **fields)
-        assert list_snapshot(RepoId.parse(REPO), "main", settings_of(hub), IMPATIENT).commit_hash == repo.main
+        assert list_snapshot(RepoId.parse(REPO), "main", settings_of(hub), IMPATIENT, Waits()).commit_hash == repo.main
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_what_does_not_pass_is_an_error(kind: Any, fields: dict[str, Any], messa
         hub.add_repo(REPO, FILES)
         hub.fault(kind, stage="api", times=None, **fields)
         with pytest.raises(HubError) as caught:
-            list_snapshot(RepoId.parse(REPO), "main", settings_of(hub), IMPATIENT)
+            list_snapshot(RepoId.parse(REPO), "main", settings_of(hub), IMPATIENT, Waits())
         assert caught.value.message.startswith(message)
 
 
@@ -58,5 +59,5 @@ def test_a_hub_that_is_not_there() -> None:
     with TestHub() as hub:
         settings = settings_of(hub)
     with pytest.raises(HubError) as caught:
-        list_snapshot(RepoId.parse(REPO), "main", settings, Limits(attempts=2, backoff_seconds=0.001))
+        list_snapshot(RepoId.parse(REPO), "main", settings, Limits(attempts=2, backoff_seconds=0.001), Waits())
     assert caught.value.message == f"{hub.endpoint} refuses connections\n  org/name, revision main"

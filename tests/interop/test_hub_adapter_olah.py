@@ -41,7 +41,7 @@ def test_a_model_is_listed_read_and_fetched_alike_from_both_servers(tmp_path: Pa
         ours = open_hub_source(wanted_blob(hub).repo_id, "v1", settings_of(hub), IMPATIENT)
         with olah.serving((repo,), tmp_path / "olah") as endpoint:
             settings = HubSettings(endpoint=endpoint)
-            theirs = open_hub_source(wanted_blob(hub).repo_id, "v1", settings)
+            theirs = open_hub_source(wanted_blob(hub).repo_id, "v1", settings, Limits())
             assert theirs.listing.files == ours.listing.files
             assert theirs.snapshot.commit_hash == repo.main
             for path in ("config.json", "sub/a b.txt", "empty"):

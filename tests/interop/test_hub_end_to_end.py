@@ -14,6 +14,8 @@ from tests.from_hub import HubPlace, declared_shards, hub_place
 from tests.hub import Request, Source, TestHub
 from tests.models import as_json, filler, gguf, safetensors, tiny_model
 
+from hf_pack.adapters.hub import retrying
+
 REPO = "acme/tiny-llm"
 SHARDS = tiny_model(shards=3)
 
@@ -145,6 +147,31 @@ def test_a_small_file_that_is_wrong_for_ever_writes_nothing(hub: TestHub, place:
     assert (ran.code, ran.out) == (5, "")
     assert "generation_config.json" in ran.err and "git blob id" in ran.err
     assert list((place.workspace / "models").iterdir()) == []
+
+
+def test_a_hub_that_asks_to_wait_is_said_to(hub: TestHub, place: HubPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is asked: the list, a small file, a weight."""
+    monkeypatch.setattr(retrying, "_WORTH_A_LINE", 0.0)
+    said = "note: waiting 0 s, as the Hub asks: the Hub's rate limit is reached"
+    hub.add_repo(REPO, SHARDS)
+    hub.fault("status", "config.json", status=429, retry_after=0)
+    assert said in place.done("add", REPO).err
+    hub.fault("status", stage="api", status=429, retry_after=0)
+    assert said in place.done("lock", "tiny-llm").err
+    hub.fault("status", stage="api", status=429, retry_after=0)
+    assert said in place.done("lock", "--check").err
+    hub.fault("status", "model-00001-of-00003.safetensors", status=429, retry_after=0)
+    assert said in place.done("build", "tiny-llm").err
+
+
+def test_check_asks_nobody_where_the_environment_forbids_it(hub: TestHub, place: HubPlace) -> None:
+    hub.add_repo(REPO, SHARDS)
+    place.done("add", REPO)
+    hub.reset()
+    ran = place.done("lock", "--check", HF_HUB_OFFLINE="1")
+    assert (ran.out, hub.requests) == ("tiny-llm: fresh\n", ())
+    assert ran.err == "note: HF_HUB_OFFLINE is set: as with --offline, the Hub is not asked what moved\n"
+    assert place.done("lock", "--check", "--offline", HF_HUB_OFFLINE="1").err == ""
 
 
 def test_pages_of_the_list_do_not_matter(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 
 
 def elsewhere(workspace: Workspace, chosen: Path) -> Elsewhere:
-    return wiring.open_places(workspace, EmbeddedStore(chosen)).elsewhere()
+    return wiring.open_places(workspace, EmbeddedStore(chosen), Notes()).elsewhere()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hf_pack.adapters.hub.hub_errors import (
 )
 from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.origin import origin_of
-from hf_pack.adapters.hub.retrying import Transient, insist
+from hf_pack.adapters.hub.retrying import Transient, Waits, insist
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.web_pool import ca_bundle, tls_context
 
@@ -35,7 +35,7 @@ def open_client(settings: HubSettings, limits: Limits) -> HfApi:
     return HfApi(endpoint=settings.endpoint, token=settings.token or False, library_name="hf-pack")
 
 
-def ask_client(call: Callable[[], Result], limits: Limits, place: Place) -> Result:
+def ask_client(call: Callable[[], Result], limits: Limits, waits: Waits, place: Place) -> Result:
     """Make a call of the client's, which by itself does not try again. Raises HubError."""
 
     def attempt() -> Result:
@@ -44,7 +44,7 @@ def ask_client(call: Callable[[], Result], limits: Limits, place: Place) -> Resu
         except Exception as error:  # noqa: BLE001 - whatever it raises, the text may hold what must not be shown
             raise _translated(error, place) from None
 
-    return insist(attempt, limits)
+    return insist(attempt, limits, waits)
 
 
 @cache

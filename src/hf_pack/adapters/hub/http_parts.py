@@ -121,7 +121,7 @@ class _Fetch:
 
     def _finish(self, run: Run, buffer: memoryview, *, from_start: bool = False) -> None:
         """Bring a run, by as many requests as it takes; give it back when the server does not know ranges."""
-        patience = Patience(self._limits, self._stop)
+        patience = Patience(self._limits, self._web.waits, self._stop)
         stalls = ignored = 0
         while run.parts and not self._stop.is_set():
             before = run.position

@@ -21,7 +21,7 @@ class Limits:
     connect_seconds: float = 10.0
     attempts: int = 6  #: tries in a row that bring nothing
     backoff_seconds: float = 0.5  #: pause after the first of them; doubles
-    longest_wait: float = 310.0  #: seconds; the Hub's rate limits have windows of 300
+    longest_wait: float = 310.0  #: seconds that a server may ask for in a row; the Hub's limits have windows of 300
     xet_buffer: int = 256 << 20  #: bytes
 
 

@@ -10,6 +10,7 @@ from hf_pack.adapters.hub.client import ask_client, open_client
 from hf_pack.adapters.hub.hub_errors import Place, UnknownRevisionError, hub_error, offline_error
 from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.listing import StatedFile, checked_files
+from hf_pack.adapters.hub.retrying import Waits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.errors import HubError
 from hf_pack.model.hub_ids import RepoId, is_commit
@@ -36,7 +37,7 @@ class HubSnapshot:
     base_models: tuple[str, ...]
 
 
-def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits: Limits) -> HubSnapshot:
+def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits: Limits, waits: Waits) -> HubSnapshot:
     """Resolve ``revision`` (branch, tag, commit in full or short, ``refs/pr/N``) and list the files at its commit.
 
     Raises HubError; SourceError when the list names files that cannot be packaged or contradicts itself.
@@ -56,10 +57,11 @@ def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits:
                 str(repo_id), revision=revision, files_metadata=True, timeout=limits.stall_seconds
             ),
             limits,
+            waits,
             place,
         )
     except UnknownRevisionError as error:
-        raise _with_near_revisions(error, client, limits, place) from None
+        raise _with_near_revisions(error, client, limits, waits, place) from None
     commit_hash = info.sha
     if not isinstance(commit_hash, str) or not is_commit(commit_hash):
         raise hub_error("the Hub does not say which commit the revision is", place)
@@ -67,7 +69,7 @@ def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits:
         raise hub_error("the Hub has disabled this repository", place, hint=f"see {place.page} for the reason")
     stated = [_of_sibling(sibling) for sibling in info.siblings or ()]
     if len(stated) >= _MOST_SIBLINGS or any(file.size is None or file.git_blob_id is None for file in stated):
-        stated = ask_client(lambda: _tree(client, str(repo_id), commit_hash), limits, place)
+        stated = ask_client(lambda: _tree(client, str(repo_id), commit_hash), limits, waits, place)
     if not stated:
         raise hub_error("the repository holds no files at this revision", place)
     card = _card(info)
@@ -124,9 +126,9 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(text for text in values if isinstance(text, str) and text and text.isprintable())
 
 
-def _with_near_revisions(error: HubError, client: HfApi, limits: Limits, place: Place) -> HubError:
+def _with_near_revisions(error: HubError, client: HfApi, limits: Limits, waits: Waits, place: Place) -> HubError:
     try:
-        refs = ask_client(lambda: client.list_repo_refs(place.repo_id), limits, place)
+        refs = ask_client(lambda: client.list_repo_refs(place.repo_id), limits, waits, place)
     except HubError:
         return error
     names = [ref.name for ref in (*refs.branches, *refs.tags) if ref.name.isprintable()]

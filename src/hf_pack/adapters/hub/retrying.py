@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from hf_pack.adapters.hub.limits import Limits
 from hf_pack.errors import HubError
 
 _LONGEST_BACKOFF = 15.0
+_WORTH_A_LINE = 5.0  #: seconds that a server asks to wait
 
 Result = TypeVar("Result")
 
@@ -28,33 +30,60 @@ class Transient(Exception):  # noqa: N818 - a state of the network, not an error
         self.stalled = stalled
 
 
-class Patience:
-    """Counts the attempts in a row that brought nothing, and pauses between them."""
+class Waits:
+    """Tells ``note`` when a server asks to wait: once a wait, however many connections it asks. Thread-safe."""
 
-    def __init__(self, limits: Limits, stop: threading.Event | None = None) -> None:
+    def __init__(self, note: Callable[[str], None] = lambda _: None) -> None:
+        self._note = note
+        self._lock = threading.Lock()
+        self._until = 0.0
+
+    def say(self, seconds: float, failure: Transient) -> None:
+        """A wait of so many seconds begins."""
+        now = time.monotonic()
+        with self._lock:
+            is_said = now < self._until
+            if not is_said:
+                self._until = now + seconds
+        if not is_said:
+            self._note(f"note: waiting {seconds:.0f} s, as the Hub asks: {failure}")
+
+
+class Patience:
+    """Counts the attempts in a row that brought nothing, and pauses between them.
+
+    All that a server asked to wait in such a row is ``limits.longest_wait`` at most.
+    """
+
+    def __init__(self, limits: Limits, waits: Waits, stop: threading.Event | None = None) -> None:
         self._limits = limits
+        self._waits = waits
         self._stop = stop or threading.Event()
         self._failures = 0
+        self._waited = 0.0
 
     def progress(self) -> None:
         """Something came: start to count anew."""
         self._failures = 0
+        self._waited = 0.0
 
     def after(self, failure: Transient) -> None:
-        """Wait for the next attempt. Raises the failure's error when enough were made, or the wait is too long."""
+        """Wait for the next attempt. Raises the failure's error when enough were made, or the waits are too long."""
         self._failures += 1
-        if self._failures >= self._limits.attempts:
+        asked = failure.wait or 0.0
+        self._waited += asked
+        if self._failures >= self._limits.attempts or self._waited > self._limits.longest_wait:
             raise failure.error
-        if failure.wait is not None and failure.wait > self._limits.longest_wait:
-            raise failure.error
+        if asked >= _WORTH_A_LINE:
+            self._waits.say(asked, failure)
         # Half of it is chance, so that connections that failed together do not come back together.
         pause = self._limits.backoff_seconds * 2 ** (self._failures - 1) * random.uniform(0.5, 1.0)
-        self._stop.wait(max(min(pause, _LONGEST_BACKOFF), failure.wait or 0.0))
+        self._stop.wait(max(min(pause, _LONGEST_BACKOFF), asked))
 
 
-def insist(attempt: Callable[[], Result], limits: Limits) -> Result:
+def insist(attempt: Callable[[], Result], limits: Limits, waits: Waits) -> Result:
     """Call ``attempt`` until it succeeds. Raises HubError."""
-    patience = Patience(limits)
+    patience = Patience(limits, waits)
     while True:
         try:
             return attempt()

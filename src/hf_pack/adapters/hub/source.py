@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from hf_pack.adapters.hub.bodies import LinkExpired, read_range, read_whole
@@ -103,7 +103,7 @@ class HubSource:
         if have or file.sha256 is not None or not file.size:
             return self._prefix(file, have, file.size)
         place = self._web.place(str(self._repo_id), self.snapshot.commit_hash, file.path)
-        patience = Patience(self._web.limits)
+        patience = Patience(self._web.limits, self._web.waits)
         while True:
             try:
                 return read_whole(self._web, self._url(file), file.size, place)
@@ -112,7 +112,7 @@ class HubSource:
 
     def _prefix(self, file: SourceFile, have: bytes, wanted: int) -> bytes:
         place = self._web.place(str(self._repo_id), self.snapshot.commit_hash, file.path)
-        patience = Patience(self._web.limits)
+        patience = Patience(self._web.limits, self._web.waits)
         data = bytearray(have)
         while len(data) < wanted:
             before = len(data)
@@ -134,10 +134,12 @@ class HubSource:
         return self._web.resolve_url(str(self._repo_id), self.snapshot.commit_hash, file.path)
 
 
-def open_hub_source(repo_id: RepoId, revision: str, settings: HubSettings, limits: Limits | None = None) -> HubSource:
-    """Resolve the revision, list its files. Raises HubError, SourceError."""
-    limits = limits or Limits()
-    return HubSource(repo_id, list_snapshot(repo_id, revision, settings, limits), Web(settings, limits))
+def open_hub_source(
+    repo_id: RepoId, revision: str, settings: HubSettings, limits: Limits, note: Callable[[str], None] = lambda _: None
+) -> HubSource:
+    """Resolve the revision, list its files; ``note`` is told of long waits. Raises HubError, SourceError."""
+    web = Web(settings, limits, note)
+    return HubSource(repo_id, list_snapshot(repo_id, revision, settings, limits, web.waits), web)
 
 
 def _is(file: SourceFile, data: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from hf_pack.adapters.hub.http_parts import HubHttp
@@ -13,8 +13,13 @@ from hf_pack.adapters.hub.xet_stream import HubXet
 from hf_pack.ports import BlobSource
 
 
-def hub_transports(settings: HubSettings, limits: Limits, mirrors: Iterable[str] = ()) -> tuple[BlobSource, ...]:
-    """Each of ``mirrors`` (endpoints, which get no token), then the Hub by HTTP, then by Xet."""
-    web = Web(settings, limits)
+def hub_transports(
+    settings: HubSettings, limits: Limits, mirrors: Iterable[str] = (), note: Callable[[str], None] = lambda _: None
+) -> tuple[BlobSource, ...]:
+    """Each of ``mirrors`` (endpoints, which get no token), then the Hub by HTTP, then by Xet.
+
+    ``note`` is told when one of them asks to wait.
+    """
+    web = Web(settings, limits, note)
     others = (web.beside(replace(settings, endpoint=mirror, token=None)) for mirror in mirrors)
     return (*(HubHttp(other) for other in others), HubHttp(web), HubXet(web))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from hf_pack.adapters.hub.hub_errors import (
@@ -20,7 +20,7 @@ from hf_pack.adapters.hub.hub_errors import (
 )
 from hf_pack.adapters.hub.limits import Bandwidth, Limits
 from hf_pack.adapters.hub.origin import origin_of, redirected
-from hf_pack.adapters.hub.retrying import Transient
+from hf_pack.adapters.hub.retrying import Transient, Waits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.errors import HubError
 from hf_pack.web_pool import Answer, WebPool
@@ -34,12 +34,14 @@ class Web:
     """One user's requests over one pool of connections, with one command's limits. Thread-safe.
 
     Whoever reads bodies at length takes one of ``slots`` for it, and has ``bandwidth`` account for what comes.
+    ``note`` is told of long ``waits``.
     """
 
-    def __init__(self, settings: HubSettings, limits: Limits) -> None:
+    def __init__(self, settings: HubSettings, limits: Limits, note: Callable[[str], None] = lambda _: None) -> None:
         self.settings = settings
         self.limits = limits
         self.bandwidth = Bandwidth(limits.bytes_per_second)
+        self.waits = Waits(note)
         self.slots = threading.BoundedSemaphore(limits.connections)
         self._pool = WebPool(
             connections=2 * limits.connections,

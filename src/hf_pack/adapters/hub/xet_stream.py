@@ -65,10 +65,12 @@ class HubXet:
         if not self._settings.xet or not _has_client():
             return False
         place = self._web.place(str(wanted.repo_id), wanted.commit_hash, wanted.path)
-        xet_hash = wanted.xet_hash or insist(lambda: locate(self._web, wanted, place), self._limits).xet_hash
+        xet_hash = (
+            wanted.xet_hash or insist(lambda: locate(self._web, wanted, place), self._limits, self._web.waits).xet_hash
+        )
         if xet_hash is None or not _HEX64.fullmatch(xet_hash):
             return False
-        patience = Patience(self._limits, self._stopped)
+        patience = Patience(self._limits, self._web.waits, self._stopped)
         while parts := _first_run(into.missing):
             before = len(into.missing)
             try:

@@ -8,6 +8,7 @@ from tests.unit.adapters.hub.reception import IMPATIENT, REPO, settings_of
 
 from hf_pack.adapters.hub.hub_errors import UnknownRevisionError
 from hf_pack.adapters.hub.metadata import HubSnapshot, list_snapshot
+from hf_pack.adapters.hub.retrying import Waits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.errors import HubError
 from hf_pack.model.hub_ids import RepoId
@@ -16,7 +17,7 @@ FILES = {"config.json": b"{}", "sub/model.safetensors": b"weights"}
 
 
 def ask(hub: TestHub, revision: str = "main", *, repo_id: str = REPO, token: str | None = TestHub.token) -> HubSnapshot:
-    return list_snapshot(RepoId.parse(repo_id), revision, settings_of(hub, token=token), IMPATIENT)
+    return list_snapshot(RepoId.parse(repo_id), revision, settings_of(hub, token=token), IMPATIENT, Waits())
 
 
 def refusal(
@@ -138,7 +139,9 @@ def test_a_wrong_token_is_named_as_such() -> None:
 def test_offline_asks_nobody() -> None:
     with TestHub() as hub:
         with pytest.raises(HubError) as caught:
-            list_snapshot(RepoId.parse(REPO), "main", HubSettings(endpoint=hub.endpoint, offline=True), IMPATIENT)
+            list_snapshot(
+                RepoId.parse(REPO), "main", HubSettings(endpoint=hub.endpoint, offline=True), IMPATIENT, Waits()
+            )
         assert caught.value.message == (
             "the Hub is not asked, because HF_HUB_OFFLINE is set\n  org/name, revision main"
         )
