@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 from hf_pack.errors import StoreError
@@ -44,10 +45,15 @@ class LockedContents:
         """See :class:`Contents`."""
         if path in self.kept:
             return self.kept[path][offset : None if size is None else offset + size]
-        blob = next(file.blob for file in self.lock.files if file.path == path)
-        if self.store.path_info(blob.store_path) is None:
-            return None
-        return self.store.read(blob.store_path, offset=offset, size=size)
+        store_path = self._weights.get(path)
+        return None if store_path is None else self.store.read(store_path, offset=offset, size=size)
+
+    @cached_property
+    def _weights(self) -> Mapping[str, StorePath]:
+        """Where the bytes lie of every file that is in the store: large ones are read in many small pieces."""
+        paths = {file.path: file.blob.store_path for file in self.lock.files if file.path not in self.kept}
+        valid = self.store.valid_paths(paths.values())
+        return {path: store_path for path, store_path in paths.items() if store_path in valid}
 
 
 @dataclass(frozen=True, kw_only=True)
