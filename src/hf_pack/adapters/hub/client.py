@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_pack.adapters.hub.hub_errors import (
@@ -27,12 +29,17 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def open_client(settings: HubSettings, limits: Limits) -> HfApi:
-    """The client for these settings; without a token it asks as nobody, whatever the environment holds."""
+@contextmanager
+def open_client(settings: HubSettings, limits: Limits) -> Iterator[HfApi]:
+    """The client for these settings; without a token it asks as nobody, whatever the environment holds.
+
+    The library has one session for the whole process, which waits for ever by default. Until this ends, it is one that
+    does not; then what whoever imports us has set for it holds again.
+    """
     from huggingface_hub import HfApi
 
-    _bound_waiting(limits.stall_seconds)
-    return HfApi(endpoint=settings.endpoint, token=settings.token or False, library_name="hf-pack")
+    with _BORROWED.by(limits.stall_seconds):
+        yield HfApi(endpoint=settings.endpoint, token=settings.token or False, library_name="hf-pack")
 
 
 def ask_client(call: Callable[[], Result], limits: Limits, waits: Waits, place: Place) -> Result:
@@ -47,19 +54,46 @@ def ask_client(call: Callable[[], Result], limits: Limits, waits: Waits, place: 
     return insist(attempt, limits, waits)
 
 
-@cache
-def _bound_waiting(seconds: float) -> None:
-    # Its connections wait for ever by default, and know only SSL_CERT_FILE.
-    from huggingface_hub import get_session, set_client_factory
+class _Session:
+    """The library's session while somebody of ours uses it; the first to come sets it, the last to go restores it."""
 
-    template = get_session()
-    kind, hooks = type(template), template.event_hooks
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: Callable[[], Any] | None = None
 
-    def connect() -> Any:
-        verify: dict[str, Any] = {} if ca_bundle() is None else {"verify": tls_context()}
-        return kind(event_hooks=hooks, follow_redirects=True, timeout=seconds, **verify)
+    @contextmanager
+    def by(self, seconds: float) -> Iterator[None]:
+        """A silence of so many seconds ends a request. Raises HubError for certificates that cannot be read."""
+        from huggingface_hub import set_client_factory
+        from huggingface_hub.utils import _http
 
-    set_client_factory(connect)
+        with self._lock:
+            if not self._users:
+                self._before = _http._GLOBAL_CLIENT_FACTORY  # there is no public way to ask
+                verify = {} if ca_bundle() is None else {"verify": tls_context()}
+                set_client_factory(partial(_bounded, self._before, seconds, verify))
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users and self._before is not None:
+                    set_client_factory(self._before)
+
+
+_BORROWED = _Session()
+
+
+def _bounded(connect: Callable[[], Any], seconds: float, verify: Mapping[str, Any]) -> Any:
+    client = connect()
+    if verify:  # by itself it knows SSL_CERT_FILE alone
+        kind, hooks = type(client), client.event_hooks
+        client.close()
+        client = kind(event_hooks=hooks, follow_redirects=True, **verify)
+    client.timeout = seconds
+    return client
 
 
 def _translated(error: Exception, place: Place) -> Exception:

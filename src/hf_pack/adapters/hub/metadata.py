@@ -50,26 +50,26 @@ def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits:
     )
     if settings.offline:
         raise offline_error(place)
-    client = open_client(settings, limits)
-    try:
-        info = ask_client(
-            lambda: client.model_info(
-                str(repo_id), revision=revision, files_metadata=True, timeout=limits.stall_seconds
-            ),
-            limits,
-            waits,
-            place,
-        )
-    except UnknownRevisionError as error:
-        raise _with_near_revisions(error, client, limits, waits, place) from None
-    commit_hash = info.sha
-    if not isinstance(commit_hash, str) or not is_commit(commit_hash):
-        raise hub_error("the Hub does not say which commit the revision is", place)
-    if info.disabled:
-        raise hub_error("the Hub has disabled this repository", place, hint=f"see {place.page} for the reason")
-    stated = [_of_sibling(sibling) for sibling in info.siblings or ()]
-    if len(stated) >= _MOST_SIBLINGS or any(file.size is None or file.git_blob_id is None for file in stated):
-        stated = ask_client(lambda: _tree(client, str(repo_id), commit_hash), limits, waits, place)
+    with open_client(settings, limits) as client:
+        try:
+            info = ask_client(
+                lambda: client.model_info(
+                    str(repo_id), revision=revision, files_metadata=True, timeout=limits.stall_seconds
+                ),
+                limits,
+                waits,
+                place,
+            )
+        except UnknownRevisionError as error:
+            raise _with_near_revisions(error, client, limits, waits, place) from None
+        commit_hash = info.sha
+        if not isinstance(commit_hash, str) or not is_commit(commit_hash):
+            raise hub_error("the Hub does not say which commit the revision is", place)
+        if info.disabled:
+            raise hub_error("the Hub has disabled this repository", place, hint=f"see {place.page} for the reason")
+        stated = [_of_sibling(sibling) for sibling in info.siblings or ()]
+        if len(stated) >= _MOST_SIBLINGS or any(file.size is None or file.git_blob_id is None for file in stated):
+            stated = ask_client(lambda: _tree(client, str(repo_id), commit_hash), limits, waits, place)
     if not stated:
         raise hub_error("the repository holds no files at this revision", place)
     card = _card(info)
