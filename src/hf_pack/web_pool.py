@@ -14,7 +14,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -29,7 +29,30 @@ _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _PORTS = {"http": 80, "https": 443}
 _STALE = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)  # RemoteDisconnected is one of them
 
-logging.getLogger("urllib3").setLevel(logging.ERROR)  # its lines hold whole addresses, and some of those are signed
+
+class _Discreet(logging.Filter):
+    """Drops what urllib3 says of our requests: its lines hold whole addresses, and some of those are signed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._here = threading.local()
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - the base names it
+        return not getattr(self._here, "sends", False)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """What this thread does within it is ours."""
+        self._here.sends = True
+        try:
+            yield
+        finally:
+            self._here.sends = False
+
+
+_DISCREET = _Discreet()
+for _name in ("connection", "connectionpool", "poolmanager", "response", "util.retry"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_DISCREET)
 
 
 class BrokenAnswerError(ConnectionError):
@@ -128,10 +151,11 @@ class WebPool:
 
     def _exchange(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
         try:
-            response = self._manager(url).urlopen(
-                method, url, redirect=bool(self._retries), headers=dict(headers), retries=self._retries,
-                timeout=self._timeout, preload_content=False, decode_content=False,
-            )  # fmt: skip
+            with _DISCREET.sending():
+                response = self._manager(url).urlopen(
+                    method, url, redirect=bool(self._retries), headers=dict(headers), retries=self._retries,
+                    timeout=self._timeout, preload_content=False, decode_content=False,
+                )  # fmt: skip
             assert isinstance(response, urllib3.HTTPResponse)
             return Answer(url, response)
         except (HTTPError, OSError) as error:

@@ -207,6 +207,14 @@ def test_addresses_are_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "c0ffee" not in caplog.text
 
 
+def test_whoever_else_uses_urllib3_has_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with listening(ok) as server:
+        assert get(pool(), f"http://{server}/ours") == b"ok"
+        assert urllib3.request("GET", f"http://{server}/theirs").data == b"ok"
+    assert "/theirs" in caplog.text and "/ours" not in caplog.text
+
+
 def test_a_proxy_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
