@@ -152,6 +152,7 @@ def _elsewhere(
         finders.append(HubCacheFinder(settings.cache))
     sources: list[BlobSource] = []
     if not offline and not settings.offline:
+        finders += _substituters(store)
         wanted = read_settings(workspace)
         for cache in wanted.caches:
             try:
@@ -161,6 +162,16 @@ def _elsewhere(
         limits = replace(client_limits(), bytes_per_second=limit_rate)
         sources += hub_transports(settings, limits, wanted.mirrors, progress.note)
     return Elsewhere(finders=tuple(finders), sources=tuple(sources), notes=tuple(notes))
+
+
+def _substituters(store: Store) -> tuple[BlobFinder, ...]:
+    """Those of the machine's store, which fetch into it alone."""
+    if store.url != DAEMON:
+        return ()
+    from hf_pack.adapters.nix_daemon.store import NixDaemonStore
+    from hf_pack.adapters.nix_daemon.substituters import Substituters
+
+    return (Substituters(store),) if isinstance(store, NixDaemonStore) else ()
 
 
 def _stores_of_this_user() -> tuple[str, ...]:

@@ -6,8 +6,10 @@ It is a chroot store each time, so that the machine's own is not touched.
 from __future__ import annotations
 
 import ctypes
+import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from tests.embedded_stores import (
     Quiet,
     assert_sound,
     linked_plan,
+    nix,
     nix_lines,
     self_contained_plan,
     source_file,
@@ -34,6 +37,7 @@ from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.adapters.nix_daemon.store import NixDaemonStore
 from hf_pack.errors import StoreError
 from hf_pack.formats.hashes import Hash
+from hf_pack.formats.store_path import StorePath
 from hf_pack.model.lock import Blob
 from hf_pack.ports import FileToAdd
 
@@ -260,3 +264,42 @@ def test_an_object_that_nix_added_is_found_and_not_read(tmp_path: Path) -> None:
         assert (str(added.blob.store_path), added.bytes_written) == (path, 0)
         known = FileToAdd(name="w.bin", real_path=tmp_path / "gone", expected=added.blob.sha256)
         assert store.add_blobs([known], Quiet())[0].bytes_read == 0
+
+
+def _with_cache(place: Place, tmp_path: Path, *blobs: str) -> tuple[dict[str, str], Path]:
+    """The machine's environment with a binary cache that has the blobs, and the cache."""
+    cache = tmp_path / "binary-cache"
+    nix(place.store, "copy", "--to", f"file://{cache}?compression=none", *blobs, program="nix")
+    environ = chroot_environment(tmp_path / "machine")
+    config = environ["NIX_CONFIG"].replace("substituters =\n", f"substituters = file://{cache}\n")
+    state = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CACHE_HOME": str(tmp_path / "nix-cache")}
+    return {**environ, **state, "HF_PACK_STORE": "daemon", "NIX_CONFIG": config}, cache
+
+
+def test_what_a_substituter_has_is_not_asked_of_the_hub(place: Place, tmp_path: Path) -> None:
+    """No Hub can be reached and the model is gone from disk; its blobs are in a binary cache that Nix knows."""
+    built = place.package(tiny_model(shards=2), "tiny")
+    machine, _ = _with_cache(place, tmp_path, *built.references)
+    shutil.rmtree(place.home / "cache-tiny")
+    shutil.rmtree(place.store)
+    assert "network is not to be asked" in place.run("build", "tiny", "--offline", env=machine, code=4)
+    document = json.loads(place.run("build", "tiny", "--json", env=machine))[0]
+    assert (document["store_path"], document["bytes_read"]) == (built.store_path, 0)
+    assert_sound(tmp_path / "machine")
+
+
+def test_nix_refuses_what_a_damaged_substituter_gives(place: Place, tmp_path: Path) -> None:
+    built = place.package(tiny_model(), "tiny")
+    machine, cache = _with_cache(place, tmp_path, *built.references)
+    (nar,) = (cache / "nar").iterdir()
+    nar.write_bytes(bytes(nar.stat().st_size))
+    (document,) = place.json("plan", "tiny")["blobs"]
+    blob = Blob(
+        name=StorePath.parse(document["store_path"]).name, sha256=Hash.parse(f"sha256:{document['sha256']}"), size=1304
+    )
+    absent = Blob(name="absent.bin", sha256=blob.sha256, size=blob.size)
+    with NixDaemonStore(tmp_path / "state", machine) as store:
+        assert store.substitute(absent) is None
+        with pytest.raises(StoreError, match="Nix refused"):
+            store.substitute(blob)
+        assert store.path_info(blob.store_path) is None

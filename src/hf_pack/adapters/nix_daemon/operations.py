@@ -23,12 +23,14 @@ _MOST = (1 << 64) - 1
 class _Operation(IntEnum):
     IS_VALID_PATH = 1
     ADD_TO_STORE = 7
+    ENSURE_PATH = 10
     ADD_TEMP_ROOT = 11
     ADD_INDIRECT_ROOT = 12
     FIND_ROOTS = 14
     COLLECT_GARBAGE = 20
     QUERY_ALL_VALID_PATHS = 23
     QUERY_PATH_INFO = 26
+    QUERY_SUBSTITUTABLE_PATH_INFOS = 30
     QUERY_VALID_PATHS = 31
 
 
@@ -83,6 +85,29 @@ def query_valid_paths(connection: Connection, among: Iterable[StorePath]) -> fro
         arguments.append(wire.number(0))
     answer = connection.call(_Operation.QUERY_VALID_PATHS, *arguments)
     return frozenset(_store_path(text) for text in answer.texts())
+
+
+def is_substitutable(connection: Connection, store_path: StorePath) -> bool:
+    """Whether a substituter of the store says it has the path.
+
+    ``QuerySubstitutablePaths``, by its name the operation for this, leaves out caches that set no ``WantMassQuery``.
+    """
+    answer = connection.call(
+        _Operation.QUERY_SUBSTITUTABLE_PATH_INFOS, wire.number(1), wire.text(str(store_path)), wire.text("")
+    )
+    found = answer.number(wire.MOST_ITEMS)
+    for _ in range(found):
+        answer.text()
+        answer.text()  # deriver
+        answer.texts()
+        answer.number()  # sizes: to download, as a NAR
+        answer.number()
+    return found > 0
+
+
+def ensure_path(connection: Connection, store_path: StorePath) -> None:
+    """Make the path valid by its substituters when it is not. Raises DaemonRefusedError when none gives it."""
+    connection.call(_Operation.ENSURE_PATH, wire.text(str(store_path))).number()
 
 
 def query_all_valid_paths(connection: Connection) -> tuple[StorePath, ...]:

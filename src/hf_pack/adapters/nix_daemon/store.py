@@ -106,6 +106,17 @@ class NixDaemonStore:
         with self._refusing("protect paths of the store"), self.session():
             return self._link.protect(store_paths)
 
+    def substitute(self, blob: Blob) -> Path | None:
+        """Have the store's substituters bring a blob; where it lies then, None when no one has it.
+
+        Nix checks the bytes. Raises StoreError when one that has it does not give it.
+        """
+        with self._refusing("ask the store's substituters"), self.session():
+            self._link.protect([blob.store_path])
+            if not self._link.substitute(blob.store_path) or self._blobs.present(blob) is None:
+                return None
+            return self.real_path(blob.store_path)
+
     def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
         """See :class:`hf_pack.ports.Store`."""
         with self._writing("add files to the store"):
