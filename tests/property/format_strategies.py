@@ -55,12 +55,7 @@ def _nodes(names: st.SearchStrategy[bytes], targets: st.SearchStrategy[bytes]) -
 
 
 _byte_names = st.binary(min_size=1, max_size=20).filter(
-    lambda name: (
-        name not in (b".", b"..")
-        and b"/" not in name
-        and b"\0" not in name
-        and b"~nix~case~hack~" not in name
-    )
+    lambda name: name not in (b".", b"..") and b"/" not in name and b"\0" not in name and b"~nix~case~hack~" not in name
 )
 _text_names = (
     st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=10)

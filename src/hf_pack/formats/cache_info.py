@@ -48,8 +48,4 @@ class CacheInfo:
 
     def format(self) -> str:
         """Return the text of the file, in the order in which Nix writes it."""
-        return (
-            f"StoreDir: {self.store_dir}\n"
-            f"WantMassQuery: {int(self.want_mass_query)}\n"
-            f"Priority: {self.priority}\n"
-        )
+        return f"StoreDir: {self.store_dir}\nWantMassQuery: {int(self.want_mass_query)}\nPriority: {self.priority}\n"

@@ -14,9 +14,7 @@ from hf_pack.formats.hashes import Hash, HashAlgorithm
 from hf_pack.formats.store_path import StorePath
 
 
-def fingerprint(
-    store_path: StorePath, nar_hash: Hash, nar_size: int, references: Iterable[StorePath] = ()
-) -> str:
+def fingerprint(store_path: StorePath, nar_hash: Hash, nar_size: int, references: Iterable[StorePath] = ()) -> str:
     """Return ``1;<path>;sha256:<nix32>;<size>;<sorted full reference paths, comma-separated>``.
 
     ``nar_size`` is in bytes. Raises ``FormatError`` for a NAR hash that is not a sha256 and for a size

@@ -190,9 +190,7 @@ def _from_json(value: object, path: str, depth: int) -> ListedNode:
         in_order = sorted(entries.items(), key=lambda entry: _bytes(entry[0]))
     except FormatError as error:
         raise FormatError(f"listing of {path or '/'}: {error}") from error
-    return ListedDirectory(
-        tuple((name, _from_json(child, f"{path}/{name}", depth + 1)) for name, child in in_order)
-    )
+    return ListedDirectory(tuple((name, _from_json(child, f"{path}/{name}", depth + 1)) for name, child in in_order))
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -34,9 +34,7 @@ def at_most(limit: int, data: bytes) -> Callable[[int], bytes]:
 
 def test_events() -> None:
     data = dumped(
-        directory(
-            {b"a": NarFile(b"hello", True), b"d": directory({b"e": NarFile(b"")}), b"l": NarSymlink(b"t")}
-        )
+        directory({b"a": NarFile(b"hello", True), b"d": directory({b"e": NarFile(b"")}), b"l": NarSymlink(b"t")})
     )
     assert list(read_events(io.BytesIO(data).read)) == [
         DirectoryStart(()),

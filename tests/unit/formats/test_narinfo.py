@@ -169,12 +169,8 @@ def test_signing() -> None:
 
 
 FILE_HASH = Hash.sha256_of(b"contents")
-FLAT = replace(
-    LEAST, store_path=flat_path("blob", FILE_HASH), content_address=ContentAddress("flat", FILE_HASH)
-)
-ITSELF = path_of_content_address(
-    "tree", ContentAddress("recursive", FILE_HASH), [LIBRARY], self_reference=True
-)
+FLAT = replace(LEAST, store_path=flat_path("blob", FILE_HASH), content_address=ContentAddress("flat", FILE_HASH))
+ITSELF = path_of_content_address("tree", ContentAddress("recursive", FILE_HASH), [LIBRARY], self_reference=True)
 
 
 @pytest.mark.parametrize(

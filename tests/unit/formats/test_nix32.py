@@ -17,9 +17,7 @@ def test_the_alphabet_has_no_e_o_t_u() -> None:
     assert set("0123456789abcdefghijklmnopqrstuvwxyz") - set(nix32.ALPHABET) == set("eotu")
 
 
-@pytest.mark.parametrize(
-    ("size", "length"), [(0, 0), (1, 2), (5, 8), (16, 26), (20, 32), (32, 52), (64, 103)]
-)
+@pytest.mark.parametrize(("size", "length"), [(0, 0), (1, 2), (5, 8), (16, 26), (20, 32), (32, 52), (64, 103)])
 def test_encoded_length(size: int, length: int) -> None:
     assert nix32.encoded_length(size) == length
     assert len(nix32.encode(bytes(size))) == length

@@ -35,9 +35,7 @@ def test_a_signature() -> None:
     assert not OTHER.public_key().verify("text", SIGNATURE)
 
 
-@pytest.mark.parametrize(
-    "signature", ["", "k-1", "k-1:", "k-1:!", "k-2" + SIGNATURE[3:], SIGNATURE[4:], "k-1:é"]
-)
+@pytest.mark.parametrize("signature", ["", "k-1", "k-1:", "k-1:!", "k-2" + SIGNATURE[3:], SIGNATURE[4:], "k-1:é"])
 def test_what_is_no_signature_of_the_key_does_not_hold(signature: str) -> None:
     assert not KEY.public_key().verify("text", signature)
 

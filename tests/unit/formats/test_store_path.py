@@ -181,9 +181,7 @@ def test_path_of_content_address() -> None:
     assert to_itself != path_of_content_address("a", recursive, [PATH])
 
 
-@pytest.mark.parametrize(
-    "address", [ContentAddress("flat", SHA256), ContentAddress("recursive", SHA1)], ids=str
-)
+@pytest.mark.parametrize("address", [ContentAddress("flat", SHA256), ContentAddress("recursive", SHA1)], ids=str)
 def test_fixed_outputs_have_no_references(address: ContentAddress) -> None:
     with pytest.raises(FormatError, match="cannot have references"):
         path_of_content_address("a", address, [PATH])
