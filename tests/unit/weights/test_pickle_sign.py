@@ -12,10 +12,11 @@ from tests.unit.weights.model_bytes import gguf_file
 from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
 
 
-def zip_of(name: str) -> bytes:
+def zip_of(*names: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr(name, b"\x80\x02}q\x00.")
+        for name in names:
+            archive.writestr(name, b"\x80\x02}q\x00.")
     return out.getvalue()
 
 
@@ -57,8 +58,28 @@ def test_other_files_are_not(data: bytes) -> None:
     assert not looks_like_pickle(data)
 
 
-def test_other_zips_are_not() -> None:
-    assert not looks_like_pickle(zip_of("model/weights.json"))
+@pytest.mark.parametrize(
+    "name", ["data/0", "version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id"]
+)
+def test_a_torch_archive_in_another_order_is_found(name: str) -> None:
+    """Packed anew, by `zip` or another writer, with the pickle far behind."""
+    assert looks_like_pickle(zip_of(f"pytorch_model/{name}"))
+    assert looks_like_pickle(zip_of(f"pytorch_model/{name}", "pytorch_model/data.pkl")[:SIGN_SIZE])
+    assert looks_like_pickle(zip_of("README.md", f"archive/{name}")[:SIGN_SIZE])
+
+
+def test_a_pickle_that_is_no_first_member_is_found() -> None:
+    assert looks_like_pickle(zip_of("README.md", "a/b/weights.pkl")[:SIGN_SIZE])
+
+
+@pytest.mark.parametrize("names", [("model/weights.json",), ("arr_0.npy", "version"), ("a/b/version", "x/data/y")])
+def test_other_zips_are_not(names: tuple[str, ...]) -> None:
+    assert not looks_like_pickle(zip_of(*names))
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_the_oldest_protocols_have_no_sign(protocol: int) -> None:
+    assert not looks_like_pickle(pickle.dumps({"a": 1}, protocol))
 
 
 @pytest.mark.parametrize("length", [0x7D0280, 0x950480, 0x280, 0x580])
