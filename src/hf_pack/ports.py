@@ -51,7 +51,7 @@ class SourceFile:
     """A file that a source offers: path relative to it (``/`` between parts), size in bytes.
 
     A file on disk has ``real_path``. ``sha256`` (the LFS oid of a large file) and ``git_blob_id`` (of a small one) are
-    what the Hub publishes, as far as the source knows it: what is read must agree. ``xet_hash`` is the Hub's alone.
+    what the Hub publishes, as far as the source knows it: what is read must agree.
     """
 
     path: str
@@ -59,7 +59,6 @@ class SourceFile:
     real_path: Path | None = None
     sha256: Hash | None = None
     git_blob_id: str | None = None
-    xet_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +140,6 @@ class WantedBlob:
     repo_id: RepoId
     commit_hash: str
     path: str
-    xet_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -15,7 +15,6 @@ from hf_pack.model.source_problems import SourceProblem, source_error
 from hf_pack.ports import SourceFile
 
 _GIT_ID = re.compile(r"[0-9a-f]{40}")
-_XET_HASH = re.compile(r"[0-9a-f]{64}")
 _MEND = "ask the Hub again with `hf-pack lock`; if it says the same, the mirror (HF_ENDPOINT) is broken"
 
 
@@ -29,7 +28,6 @@ class StatedFile:
     lfs_sha256: str | None = None
     lfs_size: int | None = None
     lfs_pointer_size: int | None = None
-    xet_hash: str | None = None
 
 
 def checked_files(place: str, stated: Iterable[StatedFile]) -> tuple[SourceFile, ...]:
@@ -98,12 +96,9 @@ def _contradiction(file: StatedFile) -> str | None:
 
 def _source_file(file: StatedFile) -> SourceFile:
     assert file.size is not None
-    # Who may not read a gated repository is told 64 asterisks.
-    xet = file.xet_hash if file.xet_hash is not None and _XET_HASH.fullmatch(file.xet_hash) else None
     return SourceFile(
         path=file.path,
         size=file.size,
         sha256=None if file.lfs_sha256 is None else Hash.from_hex(file.lfs_sha256),
         git_blob_id=file.git_blob_id,
-        xet_hash=xet,
     )

@@ -24,17 +24,11 @@ _MOST_SIBLINGS = 50_000  #: the model's own page cuts its list of files off ther
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubSnapshot:
-    """A revision, resolved: ``commit_hash`` is 40 hex digits, ``gated`` ``auto``, ``manual`` or None.
-
-    The licence and base models are what the model card states.
-    """
+    """A revision, resolved: ``commit_hash`` is 40 hex digits, ``gated`` ``auto``, ``manual`` or None."""
 
     commit_hash: str
     files: tuple[SourceFile, ...]
     gated: str | None
-    private: bool
-    licence: str | None
-    base_models: tuple[str, ...]
 
 
 def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits: Limits, waits: Waits) -> HubSnapshot:
@@ -72,14 +66,10 @@ def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits:
             stated = ask_client(lambda: _tree(client, str(repo_id), commit_hash), limits, waits, place)
     if not stated:
         raise hub_error("the repository holds no files at this revision", place)
-    card = _card(info)
     return HubSnapshot(
         commit_hash=commit_hash,
         files=checked_files(f"{repo_id} at {commit_hash}", stated),
         gated=info.gated if info.gated in ("auto", "manual") else None,
-        private=bool(info.private),
-        licence=_licence(card),
-        base_models=_texts(card.get("base_model")),
     )
 
 
@@ -95,7 +85,6 @@ def _tree(client: HfApi, repo_id: str, commit_hash: str) -> list[StatedFile]:
             path=entry.path,
             size=entry.size,
             git_blob_id=entry.blob_id,
-            xet_hash=getattr(entry, "xet_hash", None),  # not in the client's first versions
             **_lfs(entry.lfs),
         )
         for entry in client.list_repo_tree(repo_id, recursive=True, revision=commit_hash)
@@ -107,23 +96,6 @@ def _lfs(lfs: Any) -> dict[str, Any]:
     if lfs is None:
         return {}
     return {"lfs_sha256": lfs.sha256, "lfs_size": lfs.size, "lfs_pointer_size": lfs.pointer_size}
-
-
-def _card(info: Any) -> dict[str, Any]:
-    card = info.card_data
-    return card.to_dict() if card is not None else {}
-
-
-def _licence(card: dict[str, Any]) -> str | None:
-    """``other`` says nothing by itself: the name beside it does."""
-    licence = _texts(card.get("license"))
-    name = _texts(card.get("license_name"))
-    return next(iter(name if licence in ((), ("other",)) and name else licence), None)
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    return tuple(text for text in values if isinstance(text, str) and text and text.isprintable())
 
 
 def _with_near_revisions(error: HubError, client: HfApi, limits: Limits, waits: Waits, place: Place) -> HubError:

@@ -20,7 +20,6 @@ from hf_pack.adapters.hub.web import Web
 from hf_pack.errors import HubError
 from hf_pack.ports import ByteRange, Progress, Reception, WantedBlob
 
-_HEX64 = re.compile(r"[0-9a-f]{64}")
 _STATUS = re.compile(r"\b(?:status|HTTP)\D{0,20}([45]\d\d)\b", re.IGNORECASE)
 _MOST_TOKEN_BYTES = 1 << 16
 _LULLS = 4  #: stall times without a piece before a stream is cut: pieces are large, and come in order
@@ -65,10 +64,8 @@ class HubXet:
         if not self._settings.xet or not _has_client():
             return False
         place = self._web.place(str(wanted.repo_id), wanted.commit_hash, wanted.path)
-        xet_hash = (
-            wanted.xet_hash or insist(lambda: locate(self._web, wanted, place), self._limits, self._web.waits).xet_hash
-        )
-        if xet_hash is None or not _HEX64.fullmatch(xet_hash):
+        xet_hash = insist(lambda: locate(self._web, wanted, place), self._limits, self._web.waits).xet_hash
+        if xet_hash is None:
             return False
         patience = Patience(self._limits, self._web.waits, self._stopped)
         while parts := _first_run(into.missing):

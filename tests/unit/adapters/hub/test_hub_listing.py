@@ -60,18 +60,12 @@ def test_published_entries_agree_with_themselves(path: str, size: int, blob_id: 
 
 
 def test_files_are_sorted_and_keep_what_the_hub_says() -> None:
-    files = checked_files("x", [large(xet_hash="b" * 64), SMALL])
+    files = checked_files("x", [large(), SMALL])
     assert [file.path for file in files] == ["config.json", "model.safetensors"]
     assert files[0].sha256 is None
     assert files[0].git_blob_id == "9e26dfeeb6e641a33dae4961196235bdb965b21b"
     assert files[1].sha256 is not None
     assert files[1].sha256.hex() == OID
-    assert files[1].xet_hash == "b" * 64
-
-
-@pytest.mark.parametrize("xet_hash", ["*" * 64, "b" * 63, "B" * 64, ""])
-def test_a_redacted_xet_hash_is_dropped(xet_hash: str) -> None:
-    assert checked_files("x", [large(xet_hash=xet_hash)])[0].xet_hash is None
 
 
 @pytest.mark.parametrize(

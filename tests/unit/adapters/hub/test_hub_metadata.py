@@ -30,13 +30,12 @@ def refusal(
 
 def test_one_request_tells_it_all() -> None:
     with TestHub() as hub:
-        repo = hub.add_repo(REPO, FILES, card={"license": "apache-2.0", "base_model": ["a/b", "c/d"]})
+        repo = hub.add_repo(REPO, FILES)
         snapshot = ask(hub)
         assert len(hub.requests) == 1
         assert hub.bytes_by_file == {}
         assert snapshot.commit_hash == repo.main
-        assert (snapshot.gated, snapshot.private) == (None, False)
-        assert (snapshot.licence, snapshot.base_models) == ("apache-2.0", ("a/b", "c/d"))
+        assert snapshot.gated is None
         small, large = snapshot.files
         assert (small.path, small.size, small.sha256) == ("config.json", 2, None)
         assert small.git_blob_id == repo.file("config.json").oid
@@ -70,23 +69,6 @@ def test_a_huge_model_is_as_quick() -> None:
         assert hub.bytes_sent < 100_000
 
 
-@pytest.mark.parametrize(
-    ("card", "licence"),
-    [
-        ({}, None),
-        ({"license": ["mit", "bsd"]}, "mit"),
-        ({"license": "other", "license_name": "acme-1"}, "acme-1"),
-        ({"license": "other"}, "other"),
-        ({"license_name": "acme-1"}, "acme-1"),
-        ({"license": "mit", "license_name": "x"}, "mit"),
-    ],
-)
-def test_the_licence_of_the_card(card: dict[str, object], licence: str | None) -> None:
-    with TestHub() as hub:
-        hub.add_repo(REPO, FILES, card=card)
-        assert ask(hub).licence == licence
-
-
 def test_an_unknown_revision_names_near_ones() -> None:
     with TestHub() as hub:
         repo = hub.add_repo(REPO, FILES)
@@ -112,7 +94,7 @@ def test_an_unknown_and_a_private_repository_look_alike() -> None:
         error = refusal(hub, token=hub.stranger_token)
         assert error.message.endswith("HTTP 404")
         assert error.hint.endswith("if it is private, see which account asks: hf auth whoami")
-        assert ask(hub).private
+        assert len(ask(hub).files) == len(FILES)
 
 
 def test_a_gated_repository_can_be_listed() -> None:
