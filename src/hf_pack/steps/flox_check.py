@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from hf_pack.errors import PolicyError, UsageError
 from hf_pack.expressions.package_meta import is_free
 from hf_pack.formats import nar
 from hf_pack.model.flox_repository import FloxRepository
@@ -46,6 +47,19 @@ def flox_checks(
         *_sizes(package),
         _licence(package),
     )
+
+
+def require_publishable(package: Package, checks: Iterable[Check], store: Store) -> None:
+    """Raises PolicyError when the version names a second content, UsageError for any other check that fails."""
+    store_path = known_store_path(package)
+    others = second_contents(package, store_path, store) if store_path is not None else []
+    if others:
+        what, _, mend = others[0].partition("; ")
+        raise PolicyError(what, hint=f"{mend.partition(': ')[2]}, then export and commit again")
+    failed = [check for check in checks if check.ok is False]
+    if failed:
+        lines = "".join(f"\n  {check.name}: {check.found}" for check in failed)
+        raise UsageError(f"flox would not publish {package.name}{lines}", hint=failed[0].mend)
 
 
 def _login(may_publish: bool) -> Check:
