@@ -313,6 +313,12 @@ class Workspace(Protocol):
     def replace_kept_files(self, name: str, contents: Sequence[tuple[str, bytes]]) -> None:
         """Make ``models/<name>.files/`` hold exactly these files."""
 
+    def require_writable(self) -> None:
+        """Raises UsageError when this user cannot write here, before long work is done in vain."""
+
+    def result_target(self, name: str) -> Path | None:
+        """Where ``result-<name>`` points to; None when there is no such link."""
+
     def link_result(self, name: str, target: Path) -> Path:
         """Point ``result-<name>`` to ``target``; returns the link's own path."""
 

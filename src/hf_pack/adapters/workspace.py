@@ -118,6 +118,20 @@ class WorkspaceOnDisk:
             directory.parent.mkdir(parents=True, exist_ok=True)
             durable.replace_directory(directory, contents)
 
+    def require_writable(self) -> None:
+        """Raises UsageError when this user cannot write the workspace."""
+        for directory in (self._root, self._root / MODELS):
+            if directory.is_dir() and not os.access(directory, os.W_OK | os.X_OK):
+                raise UsageError(
+                    f"the workspace cannot be written\n  {directory}: not this user's to write",
+                    hint=f"ls -ld {directory}; or work in a copy of the workspace",
+                )
+
+    def result_target(self, name: str) -> Path | None:
+        """Where ``result-<name>`` points to; None when there is no such link."""
+        link = self._path(f"result-{name}")
+        return link.readlink() if link.is_symlink() else None
+
     def link_result(self, name: str, target: Path) -> Path:
         """Point ``result-<name>`` to ``target``; returns the link's own path."""
         link = self._path(f"result-{name}")

@@ -40,6 +40,7 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
     """
     started = time.monotonic()
     plan = package.plan
+    workspace.require_writable()
     with store.session():
         valid = store.keep([blob.store_path for blob in plan.blobs])
         missing = [blob for blob in plan.blobs if blob.store_path not in valid]
@@ -48,7 +49,11 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
         tree = store.add_tree(plan, progress)
         for line in second_contents(package, tree.info.store_path, store):
             progress.note(f"warning: {line}")
-        result = workspace.link_result(package.name, store.real_path(tree.info.store_path))
+        real_path = store.real_path(tree.info.store_path)
+        earlier = workspace.result_target(package.name)
+        if earlier is not None and earlier.parent != real_path.parent:
+            progress.note(f"note: result-{package.name} leaves {earlier}; nothing keeps it in that store any more")
+        result = workspace.link_result(package.name, real_path)
         store.add_root(result, [tree.info.store_path])
         store.add_root(workspace.root / lock_file(package.name), [blob.store_path for blob in plan.blobs])
         workspace.write(record_file(package.name), record_of(package, tree.info).format())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tests.bench import Bench, new_bench, pretend
 from tests.models import as_json, tiny_model, write_flat
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
-from hf_pack.errors import IntegrityError, LockError, SourceError
+from hf_pack.errors import IntegrityError, LockError, SourceError, UsageError
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.lock import BLOB_THRESHOLD
 from hf_pack.model.manifest import Layout, Storage
@@ -261,3 +262,22 @@ def test_a_self_contained_package_holds_the_bytes(tmp_path: Path) -> None:
     assert not inside.is_symlink()
     assert Hash.sha256_of(inside.read_bytes()) == Hash.sha256_of(tiny_model()["model.safetensors"])
     assert known_store_path(bench.load("m")) == info.store_path
+
+
+def test_a_build_into_another_store_says_what_it_leaves_behind(bench: Bench) -> None:
+    first = bench.build("tiny-llm")
+    bench.notes.lines.clear()
+    earlier = bench.store.real_path(first.info.store_path)
+    bench.store = EmbeddedStore(bench.home / "another")
+    bench.build("tiny-llm")
+    assert bench.notes.lines == [f"note: result-tiny-llm leaves {earlier}; nothing keeps it in that store any more"]
+
+
+def test_a_workspace_that_cannot_be_written_is_said_before_anything_is_read(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forget_blobs(bench)
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "models")  # root may write anywhere
+    with pytest.raises(UsageError, match="the workspace cannot be written"):
+        bench.build("tiny-llm")
+    assert bench.store.all_paths() == ()
