@@ -30,6 +30,7 @@ class Package:
     lock_digest: Hash
     kept: Mapping[str, bytes]  #: bytes of the files that lie beside the lock, by path
     record: PackageRecord | None  #: of the last build
+    warnings: tuple[str, ...] = ()  #: what a newer hf-pack wrote into the lock, and this one passed over
 
     @cached_property
     def plan(self) -> Plan:
@@ -79,11 +80,16 @@ def read_build_meta(workspace: Workspace, name: str) -> BuildMeta:
 
 def read_lock(workspace: Workspace, name: str) -> tuple[Lock, Hash]:
     """Read ``models/<name>.lock`` and its digest. Raises LockError."""
+    locked = _read_lock(workspace, name).lock
+    return locked, Hash.sha256_of(lock_document.format(locked))
+
+
+def _read_lock(workspace: Workspace, name: str) -> lock_document.LockReading:
     contents = workspace.read(lock_file(name))
     if contents is None:
         raise LockError(f"{name} is not locked\n  {lock_file(name)}: not there", hint=f"hf-pack lock {name}")
     try:
-        return lock_document.parse(contents), lock_document.digest(contents)
+        return lock_document.read(contents)
     except ValueError as error:
         raise LockError(f"{lock_file(name)}: {error}", hint=f"hf-pack lock {name}") from None
 
@@ -99,7 +105,8 @@ def load(workspace: Workspace, name: str) -> Package:
     """A package that can be planned: manifest, fresh lock, build metadata. Raises ManifestError, LockError."""
     manifest = read_manifest(workspace, name)
     meta = read_build_meta(workspace, name)
-    locked, digest = read_lock(workspace, name)
+    reading = _read_lock(workspace, name)
+    locked = reading.lock
     kept = kept_contents(workspace, name)
     reasons = stale_reasons(workspace, manifest, locked, kept)
     if reasons:
@@ -110,9 +117,10 @@ def load(workspace: Workspace, name: str) -> Package:
         manifest=manifest,
         build_meta=meta,
         lock=locked,
-        lock_digest=digest,
+        lock_digest=Hash.sha256_of(lock_document.format(locked)),
         kept=kept,
         record=read_record(workspace, name),
+        warnings=reading.warnings,
     )
 
 

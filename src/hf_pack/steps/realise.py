@@ -41,6 +41,8 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
     started = time.monotonic()
     plan = package.plan
     workspace.require_writable()
+    for line in package.warnings:
+        progress.note(f"warning: {line}")
     with store.session():
         valid = store.keep([blob.store_path for blob in plan.blobs])
         missing = [blob for blob in plan.blobs if blob.store_path not in valid]

@@ -281,3 +281,13 @@ def test_a_workspace_that_cannot_be_written_is_said_before_anything_is_read(
     with pytest.raises(UsageError, match="the workspace cannot be written"):
         bench.build("tiny-llm")
     assert bench.store.all_paths() == ()
+
+
+def test_a_lock_of_a_newer_minor_version_is_built_with_a_warning(bench: Bench) -> None:
+    lock = bench.workspace.root / "models" / "tiny-llm.lock"
+    text = lock.read_text()
+    assert '"lock_version": "1.0",' in text
+    lock.write_text(text.replace('"lock_version": "1.0",', '"lock_version": "1.9",\n  "mtime": 0,'))
+    bench.build("tiny-llm")
+    (line,) = [line for line in bench.notes.lines if line.startswith("warning: ")]
+    assert "mtime" in line

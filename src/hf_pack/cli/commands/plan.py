@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, name_argument, store_argument
-from hf_pack.cli.output import count_words, print_json, size_words
+from hf_pack.cli.output import count_words, print_json, size_words, talk
 
 if TYPE_CHECKING:
     from hf_pack.steps.packages import Package
@@ -23,6 +23,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.steps.plan_report import report
 
     package = api.plan(arguments.name)
+    for line in package.warnings:
+        talk(f"warning: {line}")
     found = report(package, wiring.open_store(arguments.store))
     if arguments.json:
         print_json(found)
