@@ -155,7 +155,7 @@ def test_configs_of_any_shape_are_read(
     second: dict[str, strict_json.JsonValue],
     third: dict[str, strict_json.JsonValue],
 ) -> None:
-    model_facts.model_facts(config, second, third)
+    model_facts.model_facts(config, second)
     found = quantization.detect(config, [], hf_quant_config=second, quantize_config=third)
     assert found.method
     assert not quantization.detect(config, []).broken or isinstance(config.get("quant_method"), str)

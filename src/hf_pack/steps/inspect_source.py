@@ -19,10 +19,8 @@ from hf_pack.steps.shard_checks import Shards, check_index, check_numbers
 from hf_pack.steps.side_records import Claim, read_side_records
 from hf_pack.steps.summarise import summarise
 from hf_pack.weights.gguf import GgufHeader
-from hf_pack.weights.model_facts import ModelFacts
 from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
 from hf_pack.weights.pointer import POINTER_LIMIT, parse_pointer
-from hf_pack.weights.quantization import Quantization
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.shard_index import ShardIndex, parse_index
 from hf_pack.weights.strict_json import JsonValue, loads, loads_object
@@ -56,8 +54,6 @@ class Inspection:
     files: tuple[SourceFile, ...]
     omitted: tuple[OmittedFile, ...]
     model: ModelSummary
-    facts: ModelFacts
-    quantization: Quantization
     licence: str | None
     provenance: tuple[tuple[str, str], ...]
     claimed: Mapping[str, Claim]
@@ -108,8 +104,6 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True) -> In
         files=files,
         omitted=selected.omitted,
         model=summary.model,
-        facts=summary.facts,
-        quantization=summary.quantization,
         licence=summary.licence,
         provenance=records.facts,
         claimed={path: claim for path, claim in records.claimed.items() if path in chosen},

@@ -43,7 +43,7 @@ def needed_code(paths: Collection[str], read: Callable[[str], bytes]) -> tuple[s
 def _named(paths: Collection[str], read: Callable[[str], bytes]) -> Iterator[str]:
     for path in _CONFIGS:
         if path in paths and isinstance(config := _json(read(path)), dict):
-            yield from model_facts(config, None, None).auto_map_files
+            yield from model_facts(config, None).auto_map_files
     modules = _json(read(_MODULES)) if _MODULES in paths else None
     for module in modules if isinstance(modules, list) else ():
         name = module.get("type") if isinstance(module, dict) else None

@@ -22,8 +22,6 @@ class Summary:
     """The model for the lock, the licence as its files state it, and lines for the person."""
 
     model: ModelSummary
-    facts: ModelFacts
-    quantization: Quantization
     licence: str | None
     notes: tuple[str, ...]
 
@@ -39,7 +37,7 @@ def summarise(
     """``configs`` are the parsed files at the model's top by name, ``texts`` README.md and the licence files."""
     headers = tuple(headers)
     config = configs.get("config.json") or configs.get("params.json")
-    facts = model_facts(config, configs.get("generation_config.json"), configs.get("tokenizer_config.json"))
+    facts = model_facts(config, configs.get("tokenizer_config.json"))
     quantization = detect(
         config,
         headers,
@@ -66,8 +64,6 @@ def summarise(
     )
     return Summary(
         model=model,
-        facts=facts,
-        quantization=quantization,
         licence=licence_of(readme, licences) or (gguf.license if gguf else None),
         notes=(*quantization.notes, *_notes(configs, facts, has_code=has_code)),
     )

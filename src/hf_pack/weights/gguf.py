@@ -88,7 +88,6 @@ class GgufHeader:
     name: str | None
     file_type: str | None
     context_length: int | None
-    has_chat_template: bool
     license: str | None
     split: tuple[int, int] | None
 
@@ -209,7 +208,6 @@ def _header(version: int, tensor_count: int, metadata: dict[str, GgufValue]) -> 
         name=_text(metadata, "general.name"),
         file_type=_file_type(_whole(metadata, "general.file_type")),
         context_length=_whole(metadata, f"{architecture}.context_length"),
-        has_chat_template=bool(_text(metadata, "tokenizer.chat_template")),
         license=_text(metadata, "general.license"),
         split=None if number is None or count is None or count < 2 else (number, count),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,14 +21,6 @@ _CONTEXT_KEYS = (
     "model_max_length",
 )
 _SANE_CONTEXT = 100_000_000  # tokens; tokenizers without a limit write 10^30 here
-_SAMPLING_KEYS = (
-    "do_sample",
-    "min_p",
-    "repetition_penalty",
-    "temperature",
-    "top_k",
-    "top_p",
-)
 _REFERENCE = re.compile(r"(?:(?P<repo>[\w./-]+?)--)?(?P<module>\w[\w-]*)\.\w+")
 
 
@@ -39,38 +30,29 @@ class ModelFacts:
 
     ``dtype`` is the bare name (``bfloat16``), ``context_length`` tokens. ``auto_map_files`` are the Python
     files of this repository that ``auto_map`` names, ``auto_map_repos`` the other repositories it takes code
-    from; both run only with ``trust_remote_code``. ``sampling``: generation_config.json's sampling defaults.
+    from; both run only with ``trust_remote_code``.
     """
 
     architectures: tuple[str, ...]
     model_type: str | None
     dtype: str | None
     context_length: int | None
-    has_auto_map: bool
     auto_map_files: tuple[str, ...]
     auto_map_repos: tuple[str, ...]
-    tokenizer_class: str | None
-    is_causal_lm: bool
-    sampling: tuple[tuple[str, bool | int | float], ...]
 
 
-def model_facts(config: Config | None, generation_config: Config | None, tokenizer_config: Config | None) -> ModelFacts:
-    """Reads the three parsed files; a field that is out of shape counts as absent, nothing is raised."""
+def model_facts(config: Config | None, tokenizer_config: Config | None) -> ModelFacts:
+    """Reads the two parsed files; a field that is out of shape counts as absent, nothing is raised."""
     config, tokenizer = config or {}, tokenizer_config or {}
-    architectures = _texts(config.get("architectures"))
     references = sorted({*_auto_map(config), *_auto_map(tokenizer)})
     matches = [match for match in map(_REFERENCE.fullmatch, references) if match]
     return ModelFacts(
-        architectures=architectures,
+        architectures=_texts(config.get("architectures")),
         model_type=_text(config, "model_type"),
         dtype=_dtype(config),
         context_length=_context_length(config, tokenizer),
-        has_auto_map=bool(references),
         auto_map_files=tuple(sorted({f"{match['module']}.py" for match in matches if not match["repo"]})),
         auto_map_repos=tuple(sorted({match["repo"] for match in matches if match["repo"]})),
-        tokenizer_class=_text(tokenizer, "tokenizer_class") or _text(config, "tokenizer_class"),
-        is_causal_lm=_is_causal_lm(architectures, config),
-        sampling=_sampling(generation_config or {}),
     )
 
 
@@ -104,28 +86,12 @@ def _context_length(config: Config, tokenizer: Config) -> int | None:
     return length if length is not None and 0 < length < _SANE_CONTEXT else None
 
 
-def _is_causal_lm(architectures: tuple[str, ...], config: Config) -> bool:
-    # A multimodal language model calls itself ForConditionalGeneration, as the encoder-decoders do.
-    if config.get("is_encoder_decoder") is True:
-        return False
-    return any(name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in architectures)
-
-
 def _auto_map(config: Config) -> Iterator[str]:
     for value in (child(config, "auto_map") or {}).values():
         if isinstance(value, str):
             yield value
         elif isinstance(value, list):  # slow and fast tokenizer, either may be null
             yield from _texts(value)
-
-
-def _sampling(config: Config) -> tuple[tuple[str, bool | int | float], ...]:
-    values = ((key, config.get(key)) for key in _SAMPLING_KEYS)
-    return tuple(
-        (key, value)
-        for key, value in values
-        if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-    )
 
 
 def _text(config: Config, key: str) -> str | None:

@@ -24,15 +24,13 @@ Config = Mapping[str, JsonValue]
 class Quantization:
     """``method`` is "none", "gguf", or the ``quant_method`` word as vLLM takes it ("fp8", "awq" ...).
 
-    ``bits`` a weight and ``group_size`` in weights, None where unknown or mixed; ``activation_scheme`` is
-    "dynamic", "static", "local", or None for 16-bit activations; ``source`` says where the method stands.
-    ``notes`` are sentences about disagreements; ``broken`` means one of them keeps runtimes from loading it.
+    ``bits`` a weight and ``group_size`` in weights, None where unknown or mixed; ``source`` says where the method
+    stands. ``notes`` are sentences about disagreements; ``broken`` means one of them keeps runtimes from loading it.
     """
 
     method: str
     bits: int | None
     group_size: int | None
-    activation_scheme: str | None
     source: str
     notes: tuple[str, ...]
     broken: bool
@@ -106,7 +104,6 @@ def detect(
         method=chosen.method,
         bits=bits if bits is not None or seen is None else seen.bits,
         group_size=group_size,
-        activation_scheme=_activation(chosen),
         source=chosen.source,
         notes=tuple(notes),
         broken=broken,
@@ -118,7 +115,6 @@ def _plain(method: str, source: str, *, notes: tuple[str, ...] = (), broken: boo
         method=method,
         bits=None,
         group_size=None,
-        activation_scheme=None,
         source=source,
         notes=notes,
         broken=broken,
@@ -175,7 +171,6 @@ def _from_tensors(seen: TensorScheme | None, misplaced: str | None) -> Quantizat
         method=seen.method,
         bits=seen.bits,
         group_size=seen.group_size,
-        activation_scheme=None,
         source="tensors",
         notes=tuple(notes),
         broken=True,
@@ -247,19 +242,3 @@ def _torchao_sizes(config: Config) -> tuple[int | None, int | None]:
     kind, data = _torchao_type(config)
     match = _TORCHAO_WEIGHT_BITS.search(kind)
     return (int(match[1]) if match else None), whole(data.get("group_size"))
-
-
-def _activation(stated: _Stated) -> str | None:
-    if stated.method == "torchao":
-        name = _torchao_type(stated.config)[0].replace("_", "").lower()
-        return "dynamic" if "dynamicactivation" in name else "static" if "staticactivation" in name else None
-    direct = stated.config.get("activation_scheme")
-    if isinstance(direct, str):
-        return direct
-    groups = child(stated.config, "config_groups") or {}
-    for group in groups.values():
-        inputs = child(group, "input_activations") if isinstance(group, dict) else None
-        if inputs is not None:
-            dynamic = inputs.get("dynamic")
-            return dynamic if isinstance(dynamic, str) else "dynamic" if dynamic is True else "static"
-    return None

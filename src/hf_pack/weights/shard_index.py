@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hf_pack.weights.strict_json import JsonValue, child, kind_of, loads_object
+from hf_pack.weights.strict_json import JsonValue, kind_of, loads_object
 from hf_pack.weights.weights_error import HeaderError, shorten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardIndex:
-    """``weight_map`` is (tensor, file) sorted by tensor; ``files`` distinct, sorted, relative to the index.
-
-    ``total_size`` is bytes of tensor data as the writer counted them, None where it did not say.
-    """
+    """``weight_map`` is (tensor, file) sorted by tensor; ``files`` distinct, sorted, relative to the index."""
 
     weight_map: tuple[tuple[str, str], ...]
-    total_size: int | None
     files: tuple[str, ...]
 
 
@@ -28,10 +24,8 @@ def parse_index(text: bytes) -> ShardIndex:
         found = "an empty object" if weight_map == {} else kind_of(weight_map)
         raise HeaderError(f"weight_map: expected an object of tensor names to files, found {found}")
     pairs = [(tensor, _file(tensor, file)) for tensor, file in sorted(weight_map.items())]
-    metadata = child(document, "metadata") or {}
     return ShardIndex(
         weight_map=tuple(pairs),
-        total_size=_total_size(metadata.get("total_size")),
         files=tuple(sorted({file for _, file in pairs})),
     )
 
@@ -48,12 +42,3 @@ def _file(tensor: str, file: JsonValue) -> str:
     if not is_plain_relative(file):
         raise HeaderError(f"{where}: expected a file below the model's directory, found {shorten(file)}")
     return file
-
-
-def _total_size(value: JsonValue) -> int | None:
-    # Some writers put a float here (bits / 8), so 4.0 is 4.
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value % 1 != 0:
-        raise HeaderError(f"metadata.total_size: expected a number of bytes, found {shorten(str(value))}")
-    return int(value)

@@ -68,7 +68,6 @@ def test_a_good_model(shards: int) -> None:
     assert found.licence == "Apache-2.0"
     assert [file.path for file in found.files] == sorted(without(tiny_model(shards=shards), ".gitattributes"))
     assert [file.path for file in found.omitted] == [".gitattributes"]
-    assert found.facts.sampling == (("do_sample", True), ("temperature", 0.7))
     assert (found.notes, found.provenance, dict(found.claimed)) == ((), (), {})
 
 

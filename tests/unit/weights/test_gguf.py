@@ -37,7 +37,6 @@ def test_reads_the_facts_of_a_model() -> None:
     assert (header.version, header.tensor_count) == (3, 272)
     assert (header.architecture, header.name, header.license) == ("llama", "Smol", "apache-2.0")
     assert (header.file_type, header.context_length) == ("Q4_1", 8192)
-    assert header.has_chat_template
     assert header.split is None
     metadata = dict(header.metadata)
     assert metadata["tokenizer.ggml.tokens"] == GgufArray(type="string", length=20)
@@ -49,7 +48,6 @@ def test_a_file_that_says_nothing() -> None:
     header = parse_prefix(gguf_file(version=2))
     assert (header.architecture, header.name, header.file_type) == (None, None, None)
     assert header.context_length is None
-    assert not header.has_chat_template
     assert header.version == 2
 
 

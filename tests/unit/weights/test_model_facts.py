@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import pytest
@@ -17,7 +16,6 @@ def test_a_causal_model() -> None:
             "torch_dtype": "bfloat16",
             "max_position_embeddings": 131072,
         },
-        {"temperature": 0.6, "do_sample": True, "eos_token_id": [1, 2]},
         {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 2048},
     )
     assert facts == ModelFacts(
@@ -25,21 +23,16 @@ def test_a_causal_model() -> None:
         model_type="llama",
         dtype="bfloat16",
         context_length=131072,
-        has_auto_map=False,
         auto_map_files=(),
         auto_map_repos=(),
-        tokenizer_class="PreTrainedTokenizerFast",
-        is_causal_lm=True,
-        sampling=(("do_sample", True), ("temperature", 0.6)),
     )
 
 
 def test_nothing_is_known_of_nothing() -> None:
-    facts = model_facts(None, None, None)
+    facts = model_facts(None, None)
     assert facts.architectures == ()
-    assert (facts.dtype, facts.model_type, facts.tokenizer_class) == (None, None, None)
+    assert (facts.dtype, facts.model_type) == (None, None)
     assert facts.context_length is None
-    assert not facts.is_causal_lm
     assert list(language_configs(None)) == []
 
 
@@ -49,21 +42,8 @@ def test_a_multimodal_model_keeps_its_facts_in_text_config() -> None:
         "text_config": {"dtype": "torch.bfloat16", "max_position_embeddings": 262144},
         "vision_config": {"dtype": "float32", "max_position_embeddings": 7},
     }
-    facts = model_facts(config, None, None)
-    assert (facts.dtype, facts.context_length, facts.is_causal_lm) == ("bfloat16", 262144, True)
-
-
-@pytest.mark.parametrize(
-    ("architecture", "extra", "expected"),
-    [
-        ("GPT2LMHeadModel", {}, True),
-        ("T5ForConditionalGeneration", {"is_encoder_decoder": True}, False),
-        ("BertModel", {}, False),
-        ("LlamaForSequenceClassification", {}, False),
-    ],
-)
-def test_is_causal_lm(architecture: str, extra: dict[str, JsonValue], expected: bool) -> None:
-    assert model_facts({"architectures": [architecture], **extra}, None, None).is_causal_lm is expected
+    facts = model_facts(config, None)
+    assert (facts.dtype, facts.context_length) == ("bfloat16", 262144)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +59,13 @@ def test_is_causal_lm(architecture: str, extra: dict[str, JsonValue], expected: 
     ],
 )
 def test_context_length_spellings(key: str) -> None:
-    assert model_facts({key: 4096}, None, None).context_length == 4096
+    assert model_facts({key: 4096}, None).context_length == 4096
 
 
 @pytest.mark.parametrize("value", [10**30, 0, -1, True, 4096.0, "4096", None])
 def test_context_lengths_that_mean_nothing(value: JsonValue) -> None:
-    assert model_facts({"n_ctx": value}, None, {"model_max_length": value}).context_length is None
-    assert model_facts({"n_ctx": value}, None, {"model_max_length": 512}).context_length == 512
+    assert model_facts({"n_ctx": value}, {"model_max_length": value}).context_length is None
+    assert model_facts({"n_ctx": value}, {"model_max_length": 512}).context_length == 512
 
 
 def test_auto_map_names_local_files_and_other_repositories() -> None:
@@ -98,30 +78,22 @@ def test_auto_map_names_local_files_and_other_repositories() -> None:
         }
     }
     tokenizer: Mapping[str, JsonValue] = {"auto_map": {"AutoTokenizer": ["tokenization_x.XTokenizer", None]}}
-    facts = model_facts(config, None, tokenizer)
-    assert facts.has_auto_map
+    facts = model_facts(config, tokenizer)
     assert facts.auto_map_files == ("configuration_x.py", "modeling_x.py", "tokenization_x.py")
     assert facts.auto_map_repos == ("org/code",)
 
 
 @pytest.mark.parametrize("reference", ["../../evil.Class", "nodot", "/etc/x.C", "a/b.C", "a.b.C"])
 def test_auto_map_never_names_a_path(reference: str) -> None:
-    facts = model_facts({"auto_map": {"AutoModel": reference}}, None, None)
-    assert facts.has_auto_map
+    facts = model_facts({"auto_map": {"AutoModel": reference}}, None)
     assert facts.auto_map_files == ()
 
 
 def test_fields_out_of_shape_count_as_absent() -> None:
     facts = model_facts(
         {"architectures": "Llama", "model_type": 3, "torch_dtype": "", "auto_map": ["x"], "text_config": []},
-        {"temperature": "hot", "top_k": 10**400, "top_p": math.nan, "min_p": None},
-        {"tokenizer_class": None},
+        {"model_max_length": None},
     )
     assert facts.architectures == ()
-    assert facts.model_type is facts.dtype is facts.tokenizer_class is None
-    assert not facts.has_auto_map
-    assert facts.sampling == (("top_k", 10**400),)
-
-
-def test_tokenizer_class_may_stand_in_config() -> None:
-    assert model_facts({"tokenizer_class": "LlamaTokenizer"}, None, {}).tokenizer_class == "LlamaTokenizer"
+    assert facts.model_type is facts.dtype is None
+    assert facts.auto_map_files == facts.auto_map_repos == ()

@@ -25,8 +25,8 @@ def ct(weights: Config, inputs: Config | None) -> Config:
     return {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}
 
 
-def facts(found: Quantization) -> tuple[str, int | None, int | None, str | None]:
-    return found.method, found.bits, found.group_size, found.activation_scheme
+def facts(found: Quantization) -> tuple[str, int | None, int | None]:
+    return found.method, found.bits, found.group_size
 
 
 # The configs are abridged from what the quantizers' own config classes write.
@@ -36,55 +36,55 @@ def facts(found: Quantization) -> tuple[str, int | None, int | None, str | None]
         (
             {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]},
             [FP8_BLOCK],
-            ("fp8", 8, None, "dynamic"),
+            ("fp8", 8, None),
         ),
         (
             {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True},
             [AWQ],
-            ("awq", 4, 128, None),
+            ("awq", 4, 128),
         ),
-        ({"quant_method": "awq", "w_bit": 4, "q_group_size": 64}, [AWQ], ("awq", 4, 64, None)),
-        ({"quant_method": "gptq", "bits": 8, "group_size": -1, "sym": True}, [], ("gptq", 8, -1, None)),
-        ({"quant_method": "gptq_marlin", "bits": 4}, [], ("gptq", 4, None, None)),
+        ({"quant_method": "awq", "w_bit": 4, "q_group_size": 64}, [AWQ], ("awq", 4, 64)),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1, "sym": True}, [], ("gptq", 8, -1)),
+        ({"quant_method": "gptq_marlin", "bits": 4}, [], ("gptq", 4, None)),
         (
             ct({"num_bits": 8, "type": "float"}, {"num_bits": 8, "dynamic": True}),
             [FP8],
-            ("compressed-tensors", 8, None, "dynamic"),
+            ("compressed-tensors", 8, None),
         ),
         (
             ct({"num_bits": 8}, {"num_bits": 8, "dynamic": False}),
             [FP8],
-            ("compressed-tensors", 8, None, "static"),
+            ("compressed-tensors", 8, None),
         ),
         (
             ct({"num_bits": 4, "group_size": 16}, {"dynamic": "local"}),
             [],
-            ("compressed-tensors", 4, 16, "local"),
+            ("compressed-tensors", 4, 16),
         ),
-        (ct({"num_bits": 4, "group_size": 128}, None), [], ("compressed-tensors", 4, 128, None)),
-        ({"quant_method": "compressed_tensors"}, [FP8], ("compressed-tensors", 8, None, None)),
-        ({"config_groups": {}}, [FP8], ("compressed-tensors", 8, None, None)),
+        (ct({"num_bits": 4, "group_size": 128}, None), [], ("compressed-tensors", 4, 128)),
+        ({"quant_method": "compressed_tensors"}, [FP8], ("compressed-tensors", 8, None)),
+        ({"config_groups": {}}, [FP8], ("compressed-tensors", 8, None)),
         (
             {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]},
             [GPT_OSS],
-            ("mxfp4", 4, None, None),
+            ("mxfp4", 4, None),
         ),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, [BNB], ("bitsandbytes", 4, None, None)),
-        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, [], ("bitsandbytes", 8, None, None)),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, [BNB], ("bitsandbytes", 4, None)),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, [], ("bitsandbytes", 8, None)),
         (
             {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16},
             [NVFP4],
-            ("modelopt", 4, 16, None),
+            ("modelopt", 4, 16),
         ),
-        ({"quant_algo": "FP8"}, [FP8], ("modelopt", 8, None, None)),
-        ({"quant_algo": "MIXED_PRECISION"}, [], ("modelopt", None, None, None)),
+        ({"quant_algo": "FP8"}, [FP8], ("modelopt", 8, None)),
+        ({"quant_algo": "MIXED_PRECISION"}, [], ("modelopt", None, None)),
         (
             {
                 "quant_method": "torchao",
                 "quant_type": {"default": {"_type": "Float8DynamicActivationFloat8WeightConfig", "_data": {}}},
             },
             [TORCHAO],
-            ("torchao", 8, None, "dynamic"),
+            ("torchao", 8, None),
         ),
         (
             {
@@ -92,31 +92,31 @@ def facts(found: Quantization) -> tuple[str, int | None, int | None, str | None]
                 "quant_type": {"default": {"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 128}}},
             },
             [TORCHAO],
-            ("torchao", 4, 128, None),
+            ("torchao", 4, 128),
         ),
         (
             {"quant_method": "torchao", "quant_type": "int8_dynamic_activation_int4_weight"},
             [],
-            ("torchao", 4, None, "dynamic"),
+            ("torchao", 4, None),
         ),
         (
             {"quant_method": "torchao", "quant_type": {"_type": "Float8StaticActivationFloat8WeightConfig"}},
             [],
-            ("torchao", 8, None, "static"),
+            ("torchao", 8, None),
         ),
         (
             {"quant_method": "torchao", "quant_type": {"default": {"_type": 3}}},
             [],
-            ("torchao", None, None, None),
+            ("torchao", None, None),
         ),
-        ({"quant_method": "quark"}, [FP8], ("quark", 8, None, None)),
-        ({"quant_method": 3}, [PLAIN], ("unknown", None, None, None)),
+        ({"quant_method": "quark"}, [FP8], ("quark", 8, None)),
+        ({"quant_method": 3}, [PLAIN], ("unknown", None, None)),
     ],
 )
 def test_what_config_states(
     quantization_config: Config,
     headers: list[Header],
-    expected: tuple[str, int | None, int | None, str | None],
+    expected: tuple[str, int | None, int | None],
 ) -> None:
     found = detect({"quantization_config": quantization_config}, headers)
     assert facts(found) == expected
@@ -135,12 +135,12 @@ def test_mixed_precision_has_no_single_number_of_bits() -> None:
     }
     groups["group_2"] = "out of shape"
     found = detect({"quantization_config": config}, [])
-    assert facts(found) == ("compressed-tensors", None, None, "dynamic")
+    assert facts(found) == ("compressed-tensors", None, None)
 
 
 def test_an_unquantized_model() -> None:
     for found in (detect({}, [PLAIN]), detect(None, [])):
-        assert facts(found) == ("none", None, None, None)
+        assert facts(found) == ("none", None, None)
         assert (found.notes, found.broken) == ((), False)
 
 
@@ -168,9 +168,9 @@ def test_files_beside_config() -> None:
             "quantization": {"quant_algo": "NVFP4", "group_size": 16},
         },
     )
-    assert (facts(found), found.source) == (("modelopt", 4, 16, None), "hf_quant_config.json")
+    assert (facts(found), found.source) == (("modelopt", 4, 16), "hf_quant_config.json")
     found = detect({}, [AWQ], quantize_config={"zero_point": True, "q_group_size": 128, "w_bit": 4})
-    assert (facts(found), found.source) == (("awq", 4, 128, None), "quantize_config.json")
+    assert (facts(found), found.source) == (("awq", 4, 128), "quantize_config.json")
     assert detect({}, [], quantize_config={"bits": 4, "desc_act": False}).method == "gptq"
 
 
@@ -192,7 +192,7 @@ def test_the_first_source_wins_and_the_disagreement_is_told() -> None:
 
 def test_quantized_tensors_without_any_config_are_broken() -> None:
     found = detect({"model_type": "llama"}, [FP8])
-    assert facts(found) == ("fp8", 8, None, None)
+    assert facts(found) == ("fp8", 8, None)
     assert (found.source, found.broken) == ("tensors", True)
     assert found.notes == (
         "The tensors are quantized (FP8 weights with *_scale) but config.json has no quantization_config: "

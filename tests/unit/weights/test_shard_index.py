@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from hf_pack.weights.shard_index import is_plain_relative, parse_index
@@ -11,20 +9,7 @@ from hf_pack.weights.weights_error import HeaderError
 def test_reads_an_index() -> None:
     index = parse_index(b'{"metadata": {"total_size": 12}, "weight_map": {"b": "2.st", "a": "1.st", "c": "1.st"}}')
     assert index.weight_map == (("a", "1.st"), ("b", "2.st"), ("c", "1.st"))
-    assert index.total_size == 12
     assert index.files == ("1.st", "2.st")
-
-
-@pytest.mark.parametrize(("metadata", "size"), [(None, None), ({}, None), ({"total_size": 8.0}, 8)])
-def test_total_size_may_be_absent_or_a_float(metadata: object, size: int | None) -> None:
-    text = json.dumps({"metadata": metadata, "weight_map": {"a": "a"}}).encode()
-    assert parse_index(text).total_size == size
-
-
-@pytest.mark.parametrize("size", ['"8"', "-1", "8.5", "true", "NaN", "Infinity"])
-def test_total_size_must_count_bytes(size: str) -> None:
-    with pytest.raises(HeaderError, match=r"metadata\.total_size: expected a number of bytes"):
-        parse_index(f'{{"metadata": {{"total_size": {size}}}, "weight_map": {{"a": "a"}}}}'.encode())
 
 
 @pytest.mark.parametrize(
