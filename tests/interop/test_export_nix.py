@@ -5,17 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 from tests.embedded_stores import NEEDS_NIX, assert_sound, nix, nix_path_info
 from tests.end_to_end import LAYOUTS, PATCH, Place, corpus, large_tokenizer, new_place
 from tests.models import COMMIT, FINGERPRINT, REPO_ID, tiny_model, write_flat, write_hf_cache
+from tests.served import served
 
 from hf_pack.formats.store_path import StorePath
 
@@ -52,32 +48,6 @@ def _build(other: Path, expression: str, *options: str) -> str:
 
 def _evaluated(other: Path, expression: str) -> str:
     return nix(other, "--eval", "-E", expression, program="nix-instantiate").strip().strip('"')
-
-
-@contextmanager
-def _served(files: Mapping[str, bytes]) -> Iterator[str]:
-    """A web server that has these files (path to contents) and nothing else."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            contents = files.get(unquote(self.path))
-            self.send_response(200 if contents is not None else 404)
-            self.send_header("Content-Length", str(len(contents or b"")))
-            self.end_headers()
-            self.wfile.write(contents or b"")
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -160,7 +130,7 @@ def test_files_come_from_the_hub_or_a_stand_in(place: Place, other: Path, tmp_pa
     place.run("export", "--to", "nix")
     plain = f"(import {place.workspace}/nix).tiny"
     assert _evaluated(other, f"(builtins.head {plain}.blobs).url").startswith(f"https://huggingface.co/{REPO_ID}/")
-    with _served({f"/{REPO_ID}/resolve/{COMMIT}/{path}": contents for path, contents in files.items()}) as hub:
+    with served({f"/{REPO_ID}/resolve/{COMMIT}/{path}": contents for path, contents in files.items()}) as hub:
         made = _build(other, f'{plain}.override {{ endpoint = "{hub}"; }}')
     assert made == _evaluated(other, f"{plain}.outPath")
     assert nix_path_info(other, StorePath.parse(made))["narHash"] == built.nar_hash
@@ -187,8 +157,8 @@ def test_a_self_contained_package_is_the_one_that_build_makes(place: Place, othe
     # from the NAR of a binary cache
     cache = tmp_path / "binary-cache"
     nix(place.store, "copy", "--to", f"file://{cache}?compression=none", built.store_path, program="nix")
-    served = {f"/{path.relative_to(cache)}": path.read_bytes() for path in cache.rglob("*.nar")}
-    with _served(served) as url:
+    nars = {f"/{path.relative_to(cache)}": path.read_bytes() for path in cache.rglob("*.nar")}
+    with served(nars) as url:
         assert _build(other, f'{plain}.override {{ cache = "{url}"; }}') == built.store_path
     assert nix_path_info(other, StorePath.parse(built.store_path))["narHash"] == built.nar_hash
     # nothing is built or fetched when it is there, whatever the address
