@@ -164,6 +164,13 @@ def test_a_hub_that_asks_to_wait_is_said_to(hub: TestHub, place: HubPlace, monke
     assert said in place.done("build", "tiny-llm").err
 
 
+def test_an_endpoint_that_is_no_address_is_named(place: HubPlace) -> None:
+    for wrong, found in (("hub.example", "hub.example"), ("https://me:secret@hub.example/", "https://…@hub.example")):
+        ran = place.ran("add", REPO, HF_ENDPOINT=wrong)
+        assert ran.code == 4
+        assert f"HF_ENDPOINT: expected http(s)://HOST, found {found!r}" in ran.err and "secret" not in ran.err
+
+
 def test_check_asks_nobody_where_the_environment_forbids_it(hub: TestHub, place: HubPlace) -> None:
     hub.add_repo(REPO, SHARDS)
     place.done("add", REPO)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 from hf_pack.errors import HubError
+from hf_pack.model.file_names import shown
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -33,6 +35,11 @@ def origin_of(url: str) -> Origin:
     scheme = url.partition(":")[0]
     found = f"{scheme}:…" if scheme.isalnum() and len(scheme) < 12 else "something else"
     raise HubError(f"expected an http or https address without a user name, found {found}")
+
+
+def without_secrets(url: str) -> str:
+    """What was given as an address, for a message: no user name, no password, no query."""
+    return shown(re.sub(r"[^/]*@", "…@", url.partition("?")[0]))
 
 
 def redirected(url: str, location: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_pack.adapters.hub.limits import Limits
-from hf_pack.adapters.hub.origin import origin_of
+from hf_pack.adapters.hub.origin import origin_of, without_secrets
 from hf_pack.errors import HubError
 
 
@@ -33,16 +33,25 @@ class HubSettings:
 def client_settings() -> HubSettings:
     """What ``huggingface_hub`` uses: HF_ENDPOINT, HF_TOKEN or a stored login, HF_HUB_OFFLINE, HF_HUB_CACHE.
 
-    Raises HubError when a login cannot be refreshed.
+    Raises HubError for an HF_ENDPOINT that is no address, and when a login cannot be refreshed.
     """
     from huggingface_hub import constants, get_token
 
+    endpoint = constants.ENDPOINT.rstrip("/")
+    try:
+        origin_of(endpoint)
+    except HubError:
+        raise HubError(
+            "this is not the address of a Hub\n"
+            f"  HF_ENDPOINT: expected http(s)://HOST, found {without_secrets(constants.ENDPOINT)!r}",
+            hint="unset HF_ENDPOINT, or give it a whole address: HF_ENDPOINT=https://huggingface.co",
+        ) from None
     try:
         token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN or constants.HF_HUB_OFFLINE else get_token()
     except Exception as error:  # noqa: BLE001 - a login provider may raise anything; its text may hold secrets
         raise HubError(f"the Hub login cannot be used ({type(error).__name__})", hint="hf auth login") from None
     return HubSettings(
-        endpoint=constants.ENDPOINT.rstrip("/"),
+        endpoint=endpoint,
         token=token,
         offline=bool(constants.HF_HUB_OFFLINE),
         xet=not constants.HF_HUB_DISABLE_XET,
