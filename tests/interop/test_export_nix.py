@@ -11,8 +11,10 @@ import pytest
 from tests.embedded_stores import NEEDS_NIX, assert_sound, nix, nix_path_info
 from tests.end_to_end import LAYOUTS, PATCH, Place, corpus, large_tokenizer, new_place
 from tests.models import COMMIT, FINGERPRINT, REPO_ID, tiny_model, write_flat, write_hf_cache
+from tests.nixes import EVERY_NIX
 from tests.served import served
 
+from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath
 
 pytestmark = NEEDS_NIX
@@ -222,6 +224,42 @@ def test_an_export_is_deterministic_and_spares_the_files_of_others(place: Place,
     write_flat(tmp_path / "mine", {"default.nix": b"{ }\n"})
     said = place.run("export", "--to", "nix", "--output", tmp_path / "mine", code=2)
     assert "left alone" in said and sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["default.nix"]
+
+
+@pytest.mark.parametrize("directory", EVERY_NIX)
+def test_every_nix_evaluates_and_builds_the_same(place: Place, tmp_path: Path, directory: str) -> None:
+    """Purely, restricted, as a flake, and offline, each version in a store of its own."""
+    programs, other = Path(directory), tmp_path / "other"
+    linked = place.package(tiny_model(shards=2), "tiny")
+    solid = place.package(tiny_model(seed=1), "solid", storage="self-contained")
+    place.run("export", "--to", "nix")
+    nar = tmp_path / "binary-cache"
+    nix(place.store, "copy", "--to", f"file://{nar}?compression=none", solid.store_path, program="nix")
+    for number, blob in enumerate(linked.references):
+        copy = tmp_path / str(number) / blob[44:]
+        copy.parent.mkdir()
+        shutil.copyfile(place.store / blob[1:], copy)
+        nix(other, "--add-fixed", "sha256", str(copy), program=str(programs / "nix-store"))
+
+    def built(*arguments: str) -> list[str]:
+        return nix(other, *arguments, "--no-out-link", program=str(programs / "nix-build")).split()
+
+    packages = f"import {place.workspace}/nix"
+    assert built("-E", f"({packages}).tiny.override {{ contentAddressed = true; }}", *CA) == [linked.store_path]
+    with served({f"/{path.relative_to(nar)}": path.read_bytes() for path in nar.rglob("*.nar")}) as url:
+        assert built("-E", f'({packages}).solid.override {{ cache = "{url}"; }}') == [solid.store_path]
+    trees = built(f"{place.workspace}/nix")
+    assert trees[0] == solid.store_path and trees[1][44:] == linked.store_path[44:]
+    lines = nix(other, "--query", "--hash", trees[1], program=str(programs / "nix-store")).split()
+    assert [Hash.parse(line) for line in lines] == [Hash.parse(linked.nar_hash)]
+    assert trees == built(f"{place.workspace}/nix")  # nothing to do
+    restricted = ("--eval", "--option", "restrict-eval", "true", "-I", f"models={place.workspace}/nix")
+    found = nix(other, *restricted, "-E", "(import <models>).tiny.outPath", program=str(programs / "nix-instantiate"))
+    assert found.strip() == f'"{trees[1]}"'
+    flake = (f"path:{place.workspace}#packages.x86_64-linux.tiny.outPath", "--raw")
+    assert nix(other, "eval", *flake, program=str(programs / "nix")) == trees[1]
+    said = nix(other, "--verify", "--check-contents", program=str(programs / "nix-store"), check=False)
+    assert "error" not in said, said
 
 
 @pytest.mark.skipif("HF_PACK_NIXPKGS" not in os.environ, reason="needs a nixpkgs checkout in HF_PACK_NIXPKGS")
