@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -46,6 +47,26 @@ def make_model(directory: Path, *, size: int, shards: int) -> None:
     write_side_files(directory)
     os.sync()
     time.sleep(2.1)  # younger files are hashed every time: their time stamps prove nothing yet
+
+
+def make_cached_model(repo: Path, snapshot_id: str, *, size: int, shards: int) -> None:
+    """The same as a repository of the Hub's cache: blobs under their hashes, and a snapshot of links to them."""
+    snapshot, blobs = repo / "snapshots" / snapshot_id, repo / "blobs"
+    make_model(snapshot, size=size, shards=shards)
+    blobs.mkdir()
+    for path in sorted(snapshot.iterdir()):
+        with path.open("rb") as file:
+            if path.suffix == ".safetensors":
+                name = hashlib.file_digest(file, "sha256").hexdigest()
+            else:
+                contents = file.read()
+                name = hashlib.sha1(b"blob %d\0" % len(contents) + contents).hexdigest()
+        path.rename(blobs / name)
+        path.symlink_to(f"../../blobs/{name}")
+    (repo / "refs").mkdir()
+    (repo / "refs" / "main").write_text(snapshot_id)
+    os.sync()
+    time.sleep(2.1)
 
 
 def write_side_files(directory: Path) -> None:
