@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,13 +11,17 @@ from urllib.parse import unquote
 
 
 @contextmanager
-def served(files: Mapping[str, bytes]) -> Iterator[str]:
-    """A web server that has these files (path to contents) and nothing else."""
+def served(files: Mapping[str, bytes], *, password: str | None = None) -> Iterator[str]:
+    """A web server that has these files (path to contents) and nothing else; with a password, for who gives it."""
+    token = base64.b64encode(f"user:{password}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             contents = files.get(unquote(self.path))
-            self.send_response(200 if contents is not None else 404)
+            status = 200 if contents is not None else 404
+            if password is not None and self.headers["Authorization"] != f"Basic {token}":
+                contents, status = b"", 401
+            self.send_response(status)
             self.send_header("Content-Length", str(len(contents or b"")))
             self.end_headers()
             self.wfile.write(contents or b"")

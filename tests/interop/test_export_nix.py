@@ -138,6 +138,23 @@ def test_files_come_from_the_hub_or_a_stand_in(place: Place, other: Path, tmp_pa
     assert nix_path_info(other, StorePath.parse(made))["narHash"] == built.nar_hash
 
 
+def test_a_token_for_a_gated_repository_enters_no_store(place: Place, other: Path, tmp_path: Path) -> None:
+    """Nix gives it from its ``netrc-file``; without one the Hub refuses."""
+    files = tiny_model()
+    built = place.package(files, "tiny")
+    place.run("export", "--to", "nix")
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login user password hf_abcdefgh\n")
+    hub = {f"/{REPO_ID}/resolve/{COMMIT}/{path}": contents for path, contents in files.items()}
+    with served(hub, password="hf_abcdefgh") as url:
+        expression = f'(import {place.workspace}/nix).tiny.override {{ endpoint = "{url}"; }}'
+        said = nix(other, "-E", expression, "--no-out-link", program="nix-build", check=False)
+        assert "401" in said
+        made = _build(other, expression, "--option", "netrc-file", str(netrc))
+    assert nix_path_info(other, StorePath.parse(made))["narHash"] == built.nar_hash
+    assert not [path for path in other.rglob("*") if path.is_file() and b"hf_abcdefgh" in path.read_bytes()]
+
+
 def test_a_mirror_of_the_workspace_is_written_down(place: Place) -> None:
     place.package(tiny_model(), "tiny")
     settings = place.workspace / "hf-pack.toml"
