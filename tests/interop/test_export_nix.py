@@ -243,9 +243,15 @@ def test_an_export_is_deterministic_and_spares_the_files_of_others(place: Place,
     assert "left alone" in said and sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["default.nix"]
 
 
+@pytest.mark.parametrize("sandbox", ["false", "true"])
 @pytest.mark.parametrize("directory", EVERY_NIX)
-def test_every_nix_evaluates_and_builds_the_same(place: Place, tmp_path: Path, directory: str) -> None:
+def test_every_nix_evaluates_and_builds_the_same(place: Place, tmp_path: Path, directory: str, sandbox: str) -> None:
     """Purely, restricted, as a flake, and offline, each version in a store of its own."""
+    if (
+        sandbox == "true"
+        and subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("needs mount namespaces")
     programs, other = Path(directory), tmp_path / "other"
     linked = place.package(tiny_model(shards=2), "tiny")
     solid = place.package(tiny_model(seed=1), "solid", storage="self-contained")
@@ -259,7 +265,8 @@ def test_every_nix_evaluates_and_builds_the_same(place: Place, tmp_path: Path, d
         nix(other, "--add-fixed", "sha256", str(copy), program=str(programs / "nix-store"))
 
     def built(*arguments: str) -> list[str]:
-        return nix(other, *arguments, "--no-out-link", program=str(programs / "nix-build")).split()
+        options = ("--no-out-link", "--option", "sandbox", sandbox)
+        return nix(other, *arguments, *options, program=str(programs / "nix-build")).split()
 
     packages = f"import {place.workspace}/nix"
     assert built("-E", f"({packages}).tiny.override {{ contentAddressed = true; }}", *CA) == [linked.store_path]

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from tests.daemon_stores import chroot_environment, chroot_store, run_as, socket_daemon
@@ -252,6 +253,36 @@ def test_several_at_once_add_the_same_and_agree(tmp_path: Path) -> None:
         assert process.exitcode == 0
     assert len(store_entries(root)) == 6
     assert_sound(root)
+
+
+@NEEDS_ROOT
+def test_two_users_at_once_add_the_same_and_agree(open_directory: Path) -> None:
+    """Neither is trusted, and neither may write the store; each has its own state."""
+    sources = [source_file(open_directory / "source", f"{index}.bin", os.urandom(MIB)) for index in range(4)]
+    users = (NOBODY, NOBODY - 1)
+    for uid in users:
+        state = open_directory / f"state-{uid}"
+        state.mkdir()
+        os.chown(state, uid, uid)
+    with socket_daemon(open_directory) as environ:
+
+        def work(uid: int) -> None:
+            with NixDaemonStore(open_directory / f"state-{uid}", environ) as store, store.session():
+                blobs = [added.blob for added in store.add_blobs(sources, Quiet())]
+                store.add_tree(linked_plan("linked", blobs), Quiet())
+                store.add_tree(self_contained_plan("whole", blobs), Quiet())
+
+        codes: list[int] = []
+        # Not a pool: its threads would be joined by the forked processes at their end.
+        threads = [Thread(target=lambda uid=uid: codes.append(run_as(uid, lambda: work(uid)))) for uid in users]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert codes == [0, 0]
+        root = open_directory / "root"
+        assert len(store_entries(root)) == len(sources) + 2
+        assert_sound(root)
 
 
 def test_an_object_that_nix_added_is_found_and_not_read(tmp_path: Path) -> None:
