@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hf_pack.model.manifest import HubSource, PathSource
     from hf_pack.model.path_info import PathInfo
     from hf_pack.model.plan import Plan
+    from hf_pack.model.source_problems import SourceProblem
 
 
 class Progress(Protocol):
@@ -67,7 +68,8 @@ class SourceListing:
 
     ``kind`` is ``hub``, ``hf-cache``, ``snapshot``, ``local-dir``, ``git`` or ``flat``. ``repo_id`` and
     ``snapshot_id`` are None where the source does not say. ``files`` are sorted by path; nothing of a tool's own
-    bookkeeping (``.git/``, ``.cache/huggingface/``, locks) is among them.
+    bookkeeping (``.git/``, ``.cache/huggingface/``, locks) is among them. ``problems`` are traps that matter only to
+    whom what they hide matters.
     """
 
     place: str  #: directory or repo id, for messages
@@ -78,6 +80,7 @@ class SourceListing:
     files: tuple[SourceFile, ...]
     notes: tuple[str, ...] = ()
     gated: str | None = None  #: ``auto`` or ``manual`` for a gated repository
+    problems: tuple[SourceProblem, ...] = ()
 
 
 class Sources(Protocol):

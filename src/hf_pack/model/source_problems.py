@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hf_pack.errors import SourceError
 
@@ -12,11 +12,14 @@ from hf_pack.errors import SourceError
 class SourceProblem:
     """One trap in one file: ``path`` relative to the source (escaped where it is no text), what was expected
     and found on one line, and what mends it (a command or a change, empty where there is none).
+
+    ``hides`` are files that the source might offer if it were mended; a trap that hides none concerns it all.
     """
 
     path: str
     problem: str
     hint: str = ""
+    hides: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}"

@@ -67,6 +67,7 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True) -> In
     :func:`hf_pack.steps.choose_files.choose` raises.
     """
     listing = source.listing
+    _require_sound(source, selection)
     selected = choose(listing.place, ((file.path, file.size) for file in listing.files), selection, source.read)
     chosen = frozenset(selected.files)
     files = tuple(file for file in listing.files if file.path in chosen)
@@ -109,6 +110,23 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True) -> In
         claimed={path: claim for path, claim in records.claimed.items() if path in chosen},
         notes=(*summary.notes, *_unlisted(found.indexes, indexed, shards)),
     )
+
+
+def _require_sound(source: Source, selection: Selection) -> None:
+    """Raise the traps of what would be packaged if it were sound; a picture that nobody packages may be broken."""
+    listing = source.listing
+    if not listing.problems:
+        return
+    offered = {file.path: file.size for file in listing.files}
+    hidden = {path: 0 for problem in listing.problems for path in problem.hides if path not in offered}
+    chosen = choose(
+        listing.place,
+        (offered | hidden).items(),
+        selection,
+        lambda path: b"{}" if path in hidden else source.read(path),
+    ).files
+    if problems := [problem for problem in listing.problems if not problem.hides or {*problem.hides} & {*chosen}]:
+        raise source_error(listing.place, problems)
 
 
 def fetch_command(listing: SourceListing) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.models import (
     safetensors,
     shard_index,
     tiny_model,
+    write_flat,
     write_git_clone,
     write_hf_cache,
 )
@@ -416,3 +418,69 @@ def test_the_command_that_completes_a_download() -> None:
     with pytest.raises(Error) as caught:
         inspect(source, Selection())
     assert caught.value.hint == f"hf download {REPO_ID} --revision {COMMIT} --local-dir /model"
+
+
+# --- traps in what would not be packaged --------------------------------------------------------------------------
+
+
+def trap_lines(model: Path, selection: Selection | None = None) -> list[str]:
+    """The paths that are refused; none where the model can be packaged."""
+    try:
+        inspect(open_source(model), selection or Selection())
+    except SourceError as error:
+        return [line.strip().partition(":")[0] for line in error.message.splitlines()[1:]]
+    return []
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_flat(tmp_path / "model", tiny_model(shards=2))
+
+
+def test_a_trap_in_what_nobody_packages_is_no_trap(model: Path) -> None:
+    (model / "preview.png").symlink_to("gone.png")
+    (model / "photo.jpg").symlink_to("/etc/hostname")
+    (model / "runs").symlink_to("gone")
+    (model / "pic\nture.png").write_bytes(b"")
+    (model / "training.log").symlink_to("training.log")
+    (model / "optimizer.pt.part").write_bytes(b"half")
+    os.mkfifo(model / "events.tfevents")
+    assert trap_lines(model) == []
+    assert "preview.png" not in {file.path for file in inspect(open_source(model), Selection()).files}
+
+
+def test_a_trap_in_what_is_packaged_is_refused(model: Path) -> None:
+    (model / SECOND).unlink()
+    (model / SECOND).symlink_to("gone")
+    (model / "preview.png").symlink_to("gone.png")
+    assert trap_lines(model) == [SECOND]
+    (model / "config.json").unlink()
+    (model / "config.json").symlink_to("gone")
+    assert trap_lines(model) == ["config.json", SECOND]
+
+
+def test_half_of_a_weight_is_refused_though_its_own_name_is_no_weights(model: Path) -> None:
+    (model / SECOND).rename(model / f"{SECOND}.incomplete")
+    (model / INDEX).unlink()
+    assert trap_lines(model) == [f"{SECOND}.incomplete"]
+
+
+def test_exclude_helps_where_nobody_knows_what_is_behind(model: Path) -> None:
+    (model / "more").symlink_to("gone")
+    (model / "loop").symlink_to(".")
+    assert trap_lines(model) == ["loop", "more"]
+    assert trap_lines(model, Selection(exclude=("more*", "loop/*"))) == []
+    assert trap_lines(model, Selection(include=("*.json", "model-*", "README.md"))) == ["loop", "more"]
+    assert trap_lines(model, Selection(include=("config.json", "model*"))) == []
+
+
+def test_names_that_differ_only_in_case_are_refused_whatever_is_packaged(model: Path) -> None:
+    write_flat(model, {"A.png": b"", "a.png": b""})
+    assert trap_lines(model) == ["A.png"]
+
+
+def test_who_must_choose_is_asked_though_there_are_traps(tmp_path: Path) -> None:
+    model = write_flat(tmp_path / "model", {"a-Q4_0.gguf": gguf(), "a-Q8_0.gguf": gguf()})
+    (model / "preview.png").symlink_to("gone.png")
+    with pytest.raises(SourceError, match="expected one GGUF quantization"):
+        inspect(open_source(model), Selection())

@@ -55,7 +55,7 @@ def open_source(path: Path, *, snapshot_id: str | None = None) -> LocalSource:
 
     A Hub cache's repository, snapshot or root, a ``--local-dir`` download, a git clone, a plain directory or
     one GGUF file. ``snapshot_id`` chooses among a repository's snapshots and means nothing elsewhere. Raises
-    SourceError with all traps that show without reading the files (:mod:`hf_pack.adapters.local.walk`).
+    SourceError for what is incomplete as a whole; single traps (:mod:`hf_pack.adapters.local.walk`) are the listing's.
     """
     status = _status(path)
     if not stat.S_ISDIR(status.st_mode):
@@ -63,10 +63,10 @@ def open_source(path: Path, *, snapshot_id: str | None = None) -> LocalSource:
     place = _recognise(path.absolute(), snapshot_id)
     walked = walk(place.directory, boundary=place.boundary, mend=place.mend)
     _check(place, walked)
-    return _source(place, walked.files)
+    return _source(place, walked.files, walked.problems)
 
 
-def _source(place: Place, files: Sequence[SourceFile]) -> LocalSource:
+def _source(place: Place, files: Sequence[SourceFile], problems: tuple[SourceProblem, ...] = ()) -> LocalSource:
     return LocalSource(
         SourceListing(
             place=str(place.directory),
@@ -76,6 +76,7 @@ def _source(place: Place, files: Sequence[SourceFile]) -> LocalSource:
             snapshot_kind=place.snapshot_kind,
             files=tuple(_with_etag(file, place) for file in files),
             notes=place.notes,
+            problems=problems,
         )
     )
 
@@ -122,12 +123,13 @@ def _open_snapshot(directory: Path, snapshot_id: str | None) -> Place:
 
 def _check(place: Place, walked: Walked) -> None:
     problems = (*place.problems, *walked.problems)
-    if not problems and not walked.files:
+    if walked.files and not place.problems:
+        return
+    if not problems:
         problems = (
             SourceProblem(path=".", problem="expected a model's files, found an empty directory", hint=place.mend),
         )
-    if problems:
-        raise source_error(str(place.directory), problems)
+    raise source_error(str(place.directory), problems)
 
 
 def _status(path: Path) -> os.stat_result:

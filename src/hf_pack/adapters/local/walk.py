@@ -14,6 +14,7 @@ from hf_pack.model.file_names import colliding, is_bookkeeping, path_problem, sh
 from hf_pack.model.source_problems import SourceProblem
 from hf_pack.ports import SourceFile
 
+_UNFINISHED = (".incomplete", ".part", ".partial", ".aria2", ".crdownload")
 _STORE_OBJECT = re.compile(r"/nix/store/[0-9a-df-np-sv-z]{32}-[^/]+(?:/|$)")
 _KINDS = (
     (stat.S_ISFIFO, "a named pipe"),
@@ -42,7 +43,7 @@ def walk(root: Path, *, boundary: Path, mend: str) -> Walked:
     files = tuple(sorted(walker.files, key=lambda file: file.path))
     for group in colliding(file.path for file in files):
         others = ", ".join(shown(path) for path in group[1:])
-        walker.add(group[0], f"expected names that differ in more than case, found {others}", "rename one of them")
+        walker.add(group[0], f"expected names that differ in more than case, found {others}", "rename one of them", ())
     return Walked(files=files, problems=tuple(walker.problems))
 
 
@@ -53,8 +54,8 @@ class _Walker:
     files: list[SourceFile] = field(default_factory=list)
     problems: list[SourceProblem] = field(default_factory=list)
 
-    def add(self, path: str, problem: str, hint: str) -> None:
-        self.problems.append(SourceProblem(path=shown(path), problem=problem, hint=hint))
+    def add(self, path: str, problem: str, hint: str, hides: tuple[str, ...]) -> None:
+        self.problems.append(SourceProblem(path=shown(path), problem=problem, hint=hint, hides=hides))
 
     def directory(self, place: str, path: str, above: frozenset[str]) -> None:
         """``above`` are the real paths of this directory and those that led here."""
@@ -62,7 +63,8 @@ class _Walker:
             with os.scandir(place) as entries:
                 names = sorted(entry.name for entry in entries)
         except OSError as error:
-            self.add(path or ".", f"cannot be read ({error.strerror})", f"chmod u+rx {shown(place)}")
+            hides = _inside(path) if path else ()
+            self.add(path or ".", f"cannot be read ({error.strerror})", f"chmod u+rx {shown(place)}", hides)
             return
         for name in names:
             inner = f"{path}/{name}" if path else name
@@ -72,9 +74,11 @@ class _Walker:
     def entry(self, place: str, path: str, name: str, above: frozenset[str]) -> None:
         problem = path_problem(name)
         if problem is not None:
-            self.add(path, problem, "rename or delete the file")
-        elif name.endswith((".incomplete", ".part", ".partial", ".aria2", ".crdownload")):
-            self.add(path, "expected a finished download, found a part of one", self.mend)
+            hides = _inside(path) if Path(place).is_dir() else (path,)
+            self.add(path, problem, "rename or delete the file", hides)
+        elif name.endswith(_UNFINISHED):
+            whole = path.rpartition(".")[0]
+            self.add(path, "expected a finished download, found a part of one", self.mend, (whole,))
         elif (real := self.resolve(place, path)) is not None:
             self.resolved(*real, path, above)
 
@@ -83,13 +87,15 @@ class _Walker:
             real = os.path.realpath(place, strict=True)
             status = Path(real).stat()
         except OSError as error:
+            # Nobody knows what is behind it; what looks like a file's name is taken for one.
+            hides = (path,) if "." in path.rpartition("/")[2] else (path, *_inside(path))
             if error.errno == errno.ELOOP:
-                self.add(path, "expected a link to a file, found a loop of links", "delete the link")
+                self.add(path, "expected a link to a file, found a loop of links", "delete the link", hides)
             elif error.errno in (errno.ENOENT, errno.ENOTDIR):
                 target = shown(os.path.realpath(place))
-                self.add(path, f"expected a file behind the link, found nothing at {target}", self.mend)
+                self.add(path, f"expected a file behind the link, found nothing at {target}", self.mend, hides)
             else:
-                self.add(path, f"cannot be read ({error.strerror})", f"chmod u+rX {shown(place)}")
+                self.add(path, f"cannot be read ({error.strerror})", f"chmod u+rX {shown(place)}", hides)
             return None
         # Only a link can lead out; a plain entry of a directory that was reached lies where it was reached.
         if Path(place).is_symlink() and not self.is_allowed(Path(real)):
@@ -97,6 +103,7 @@ class _Walker:
                 path,
                 f"expected a link to a file of the model, found one that leaves it: {shown(real)}",
                 "replace the link by the file: cp --remove-destination",
+                _inside(path) if stat.S_ISDIR(status.st_mode) else (path,),
             )
             return None
         return real, status
@@ -111,13 +118,18 @@ class _Walker:
     def resolved(self, real: str, status: os.stat_result, path: str, above: frozenset[str]) -> None:
         if stat.S_ISDIR(status.st_mode):
             if real in above:
-                self.add(path, "expected a link to a file, found a loop of links", "delete the link")
+                self.add(path, "expected a link to a file, found a loop of links", "delete the link", _inside(path))
             else:
                 self.directory(real, path, above | {real})
         elif not stat.S_ISREG(status.st_mode):
             kind = next((kind for test, kind in _KINDS if test(status.st_mode)), "something else")
-            self.add(path, f"expected a file, found {kind}", "delete it")
+            self.add(path, f"expected a file, found {kind}", "delete it", (path,))
         elif not os.access(real, os.R_OK):
-            self.add(path, f"cannot be read ({os.strerror(errno.EACCES)})", f"chmod u+r {shown(real)}")
+            self.add(path, f"cannot be read ({os.strerror(errno.EACCES)})", f"chmod u+r {shown(real)}", (path,))
         else:
             self.files.append(SourceFile(path=path, size=status.st_size, real_path=Path(real)))
+
+
+def _inside(directory: str) -> tuple[str, ...]:
+    """Files that a directory which cannot be looked into might hold: if those are unwanted, so is all in it."""
+    return f"{directory}/config.json", f"{directory}/model.safetensors"

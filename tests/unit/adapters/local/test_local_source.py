@@ -391,11 +391,11 @@ class TestLinks:
     def test_a_repository_copied_without_the_shared_blobs(self, tmp_path: Path) -> None:
         repo = shared_cache(tmp_path)
         shutil.rmtree(repo.parent / "blobs")
-        text, hint = message(repo)
-        assert [line.split(":")[0] for line in text.splitlines()[1:]] == [
-            f"  {path}" for path in sorted(FILES) if path.endswith(".safetensors")
+        problems = open_source(repo).listing.problems
+        assert [problem.path for problem in problems] == [
+            path for path in sorted(FILES) if path.endswith(".safetensors")
         ]
-        assert hint == f"hf download {REPO_ID} --revision {COMMIT}"
+        assert {problem.hint for problem in problems} == {f"hf download {REPO_ID} --revision {COMMIT}"}
 
 
 def test_sources_hold_no_open_files(tmp_path: Path) -> None:
