@@ -33,7 +33,5 @@ def find_flox() -> Flox:
     """The one on ``PATH``. Raises UsageError when there is none."""
     program = shutil.which("flox")
     if program is None:
-        raise UsageError(
-            "flox is not on PATH", hint="install flox, or run `flox publish` where it is"
-        )
+        raise UsageError("flox is not on PATH", hint="install flox, or run `flox publish` where it is")
     return Flox(str(Path(program).absolute()))
