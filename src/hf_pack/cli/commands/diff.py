@@ -27,8 +27,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
+    from hf_pack.cli.progress import TerminalProgress
 
-    difference = api.diff(arguments.before, arguments.after, store=arguments.store)
+    difference = api.diff(arguments.before, arguments.after, store=arguments.store, progress=TerminalProgress())
     if arguments.json:
         print_json(difference)
     else:
