@@ -151,6 +151,7 @@ def _elsewhere(
     if settings.cache is not None:
         finders.append(HubCacheFinder(settings.cache))
     sources: list[BlobSource] = []
+    hub: tuple[BlobSource, ...] = ()
     if not offline and not settings.offline:
         finders += _substituters(store)
         wanted = read_settings(workspace)
@@ -160,8 +161,8 @@ def _elsewhere(
             except UnreadKindError as error:
                 notes.append(passed_over(f"the cache {error.name}", error))
         limits = replace(client_limits(), bytes_per_second=limit_rate)
-        sources += hub_transports(settings, limits, wanted.mirrors, progress.note)
-    return Elsewhere(finders=tuple(finders), sources=tuple(sources), notes=tuple(notes))
+        hub = tuple(hub_transports(settings, limits, wanted.mirrors, progress.note))
+    return Elsewhere(finders=tuple(finders), sources=tuple(sources), hub=hub, notes=tuple(notes))
 
 
 def _substituters(store: Store) -> tuple[BlobFinder, ...]:

@@ -32,11 +32,11 @@ from tests.embedded_stores import (
     store_entries,
 )
 from tests.end_to_end import NOBODY, STORAGES, Place, new_place
-from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
+from tests.models import COMMIT, FINGERPRINT, REPO_ID, tiny_model, write_hf_cache
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.adapters.nix_daemon.store import NixDaemonStore
-from hf_pack.errors import StoreError
+from hf_pack.errors import SourceError, StoreError
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.lock import Blob
@@ -317,6 +317,20 @@ def test_what_a_substituter_has_is_not_asked_of_the_hub(place: Place, tmp_path: 
     document = json.loads(place.run("build", "tiny", "--json", env=machine))[0]
     assert (document["store_path"], document["bytes_read"]) == (built.store_path, 0)
     assert_sound(tmp_path / "machine")
+
+
+def test_a_substituter_has_what_no_hub_ever_had(place: Place, tmp_path: Path) -> None:
+    """A model that was quantized here, whose snapshot is no commit."""
+    cache = write_hf_cache(place.home / "cache", REPO_ID, FINGERPRINT, tiny_model(), layout="files")
+    place.add(cache, "tiny")
+    built = place.build("tiny")
+    machine, _ = _with_cache(place, tmp_path, *built.references)
+    shutil.rmtree(cache)
+    shutil.rmtree(place.store)
+    said = place.run("build", "tiny", "--offline", env=machine, code=SourceError.exit_code)
+    assert "neither in the store nor in the source" in said and "put the model back" in said
+    document = json.loads(place.run("build", "tiny", "--json", env=machine))[0]
+    assert (document["store_path"], document["bytes_read"]) == (built.store_path, 0)
 
 
 def test_nix_refuses_what_a_damaged_substituter_gives(place: Place, tmp_path: Path) -> None:

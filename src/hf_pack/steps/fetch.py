@@ -22,11 +22,13 @@ _GRACE_SECONDS = 1.0  # for fetches to end when they are told to: what they leav
 class Elsewhere:
     """Where bytes may be had beside the manifest's directory, best first: on this machine, then the network.
 
-    None of them needs trust: the lock's sha256 proves what they give. ``notes`` say which were left out, and why.
+    None of them needs trust: the lock's sha256 proves what they give. ``hub`` are those that know blobs by repository
+    and commit, the others by their sha256. ``notes`` say which were left out, and why.
     """
 
     finders: tuple[BlobFinder, ...] = ()
     sources: tuple[BlobSource, ...] = ()
+    hub: tuple[BlobSource, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -55,12 +57,13 @@ def fetch(
     for line in elsewhere.notes:
         progress.note(line)
     added, rest = _from_this_machine(wanted, elsewhere.finders, store, progress)
-    if rest and not elsewhere.sources:
+    sources = elsewhere.sources + elsewhere.hub
+    if rest and not sources:
         raise _not_here(rest)
     if rest:
         progress.start("fetch", sum(one.blob.size for one in rest))
         try:
-            added += _received(rest, elsewhere.sources, store, progress)
+            added += _received(rest, sources, store, progress)
         finally:
             progress.finish()
     return tuple(added)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hf_pack.errors import IntegrityError, SourceError
+from hf_pack.errors import HubError, IntegrityError, SourceError
 from hf_pack.formats.store_path import StorePath, flat_content_address
 from hf_pack.model.hub_ids import SnapshotKind
 from hf_pack.model.lock import Blob, LockedFile
@@ -111,13 +111,22 @@ def bring(
     needed = [locked[blob] for blob in missing]
     on_disk = places_on_disk(needed, package, workspace, places.disk)
     absent = [file for file in needed if file.path not in on_disk]
-    wanted = wanted_blobs(absent, package)
-    elsewhere = places.elsewhere() if wanted else Elsewhere()
-    if absent and not (elsewhere.finders or elsewhere.sources):
+    elsewhere = places.elsewhere() if absent else Elsewhere()
+    on_hub = package.lock.source.snapshot_kind is SnapshotKind.COMMIT
+    if not on_hub:
+        elsewhere = replace(elsewhere, hub=())
+    if absent and not (elsewhere.finders or elsewhere.sources or elsewhere.hub):
         raise _nowhere(absent, package)  # before gigabytes are copied in vain
     found = [file_to_add(file, on_disk[file.path]) for file in needed if file.path in on_disk]
     added = store.add_blobs(found, progress)
-    return added + fetch(wanted, elsewhere, store, progress) if wanted else added
+    if not absent:
+        return added
+    try:
+        return added + fetch(wanted_blobs(absent, package), elsewhere, store, progress)
+    except HubError:
+        if on_hub or elsewhere.sources:
+            raise
+        raise _nowhere(absent, package) from None  # no network could help
 
 
 def file_to_add(file: LockedFile, place: Path) -> FileToAdd:
@@ -142,10 +151,8 @@ def places_on_disk(
 
 
 def wanted_blobs(files: Sequence[LockedFile], package: Package) -> list[WantedBlob]:
-    """What to ask the Hub for; empty when the snapshot is no commit of the Hub's."""
+    """What to ask other places for; the Hub knows the snapshot only when it is a commit."""
     source = package.lock.source
-    if source.snapshot_kind is not SnapshotKind.COMMIT:
-        return []
     return [
         WantedBlob(blob=file.blob, repo_id=source.repo_id, commit_hash=source.snapshot_id, path=file.path)
         for file in files
