@@ -14,22 +14,22 @@ from hf_pack.adapters.nix_daemon import operations
 from hf_pack.adapters.nix_daemon.link import Link
 from hf_pack.adapters.nix_daemon.routes import find_route
 from hf_pack.adapters.nix_daemon.state import State
+from hf_pack.disk.objects_on_disk import ObjectsOnDisk
 from hf_pack.disk.refusals import refusing
 from hf_pack.errors import StoreError
 
 if TYPE_CHECKING:
     from hf_pack.adapters.nix_daemon.blobs import BlobAdder
     from hf_pack.adapters.nix_daemon.trees import TreeAdder
-    from hf_pack.formats.hashes import Hash
     from hf_pack.formats.store_path import StorePath
-    from hf_pack.model.findings import Collection, Problem, Root
+    from hf_pack.model.findings import Collection, Root
     from hf_pack.model.lock import Blob
     from hf_pack.model.path_info import PathInfo
     from hf_pack.model.plan import Plan
-    from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, PackageFiles, Progress, Reception
+    from hf_pack.ports import AddedBlob, AddedTree, FileToAdd, Progress, Reception
 
 
-class NixDaemonStore:
+class NixDaemonStore(ObjectsOnDisk):
     """Implements :class:`hf_pack.ports.Store`. Thread-safe.
 
     Which store it is follows from ``environ`` as for Nix itself (see :mod:`hf_pack.adapters.nix_daemon.routes`);
@@ -138,40 +138,6 @@ class NixDaemonStore:
         """See :class:`hf_pack.ports.Store`."""
         with self._writing("add the package to the store"):
             return self._trees.add(plan, progress)
-
-    def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
-        """See :class:`hf_pack.ports.Store`. The files are read from disk, not through the daemon."""
-        from hf_pack.disk.checking import problems_of
-        from hf_pack.model.findings import Problem
-
-        with self._refusing("check the store"):
-            info = self._link.info(store_path)
-            if info is None:
-                return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
-            return problems_of(self.real_path(store_path), info, progress, sha256=sha256)
-
-    def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
-        """See :class:`hf_pack.ports.Store`."""
-        from hf_pack.disk import reading
-
-        with self._refusing("check the store"):
-            return reading.compare(plan, self.real_path(store_path), store_path)
-
-    def package_files(self, store_path: StorePath) -> PackageFiles | None:
-        """See :class:`hf_pack.ports.Store`."""
-        from hf_pack.disk import reading
-
-        with self._refusing("read the store"):
-            return reading.package_files(self.real_path(store_path))
-
-    def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
-        """See :class:`hf_pack.ports.Store`."""
-        from hf_pack.disk import reading
-
-        try:
-            return reading.read(self.real_path(store_path), inside, offset, size)
-        except OSError as error:
-            raise reading.unreadable(store_path, inside, error) from None
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""

@@ -1,0 +1,67 @@
+"""What every store whose objects are files of this machine does alike: check, compare and read them where they lie."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # most commands look at no object
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from hf_pack.formats.hashes import Hash
+    from hf_pack.formats.store_path import StorePath
+    from hf_pack.model.findings import Problem
+    from hf_pack.model.path_info import PathInfo
+    from hf_pack.model.plan import Plan
+    from hf_pack.ports import PackageFiles, Progress
+
+
+class ObjectsOnDisk(ABC):
+    """The part of :class:`hf_pack.ports.Store` that needs real files and what the store recorded of them."""
+
+    @abstractmethod
+    def real_path(self, store_path: StorePath) -> Path:
+        """See :class:`hf_pack.ports.Store`."""
+
+    @abstractmethod
+    def path_info(self, store_path: StorePath) -> PathInfo | None:
+        """See :class:`hf_pack.ports.Store`."""
+
+    @abstractmethod
+    def _refusing(self, action: str) -> AbstractContextManager[None]:
+        """Turns what the system refuses into StoreError; ``action`` goes on after "cannot"."""
+
+    def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
+        """See :class:`hf_pack.ports.Store`. Every byte is read from disk."""
+        from hf_pack.disk.checking import problems_of
+        from hf_pack.model.findings import Problem
+
+        info = self.path_info(store_path)
+        if info is None:
+            return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
+        with self._refusing("check the store"):
+            return problems_of(self.real_path(store_path), info, progress, sha256=sha256)
+
+    def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.disk import reading
+
+        with self._refusing("check the store"):
+            return reading.compare(plan, self.real_path(store_path), store_path)
+
+    def package_files(self, store_path: StorePath) -> PackageFiles | None:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.disk import reading
+
+        with self._refusing("read the store"):
+            return reading.package_files(self.real_path(store_path))
+
+    def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.disk import reading
+
+        try:
+            return reading.read(self.real_path(store_path), inside, offset, size)
+        except OSError as error:
+            raise reading.unreadable(store_path, inside, error) from None
