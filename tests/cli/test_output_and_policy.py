@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Place
 
+from hf_pack import api, wiring
 from hf_pack.cli.output import with_store
+from hf_pack.model.findings import Collection
 
 
 def test_a_full_disk_behind_stdout_is_no_traceback(place: Place) -> None:
@@ -97,3 +99,20 @@ def test_a_package_that_cannot_be_checked_hides_no_other(place: Place) -> None:
     ran = place.run("lock", "--check")
     assert [line for line in ran.out.splitlines() if not line.startswith(" ")] == ["on-hub: unknown", "tiny-llm: fresh"]
     assert ran.code == 4
+
+
+def test_the_machines_store_is_not_collected_by_accident(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    collected: list[bool] = []
+    monkeypatch.setattr(wiring, "store_note", lambda url=None: None if url else "using this machine's Nix store")
+
+    def collect(*, dry_run: bool, store: str | None) -> Collection:
+        collected.append(dry_run)
+        return Collection(deleted=(), kept=0, freed=0)
+
+    monkeypatch.setattr(api, "collect_garbage", collect)
+    ran = place.run("gc")
+    assert (ran.code, collected) == (2, [])
+    assert "hf-pack gc --store daemon" in ran.err
+    place.done("gc", "--dry-run")
+    place.done("gc", "--store", "daemon")
+    assert collected == [True, False]

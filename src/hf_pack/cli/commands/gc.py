@@ -15,9 +15,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from hf_pack import api
+    from hf_pack import api, wiring
+    from hf_pack.errors import UsageError
 
     say_store(arguments.store)
+    if not arguments.dry_run and wiring.store_note(arguments.store) is not None:
+        raise UsageError(
+            "this would collect the whole Nix store of this machine, and nobody named it",
+            hint="hf-pack gc --dry-run shows what would go; hf-pack gc --store daemon does it",
+        )
     collection = api.collect_garbage(dry_run=arguments.dry_run, store=arguments.store)
     if arguments.json:
         print_json(collection)
