@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -200,7 +201,13 @@ def _last_change(folder: Path) -> float:
 def _hold(folder: Path) -> int:
     """The lock on a directory, which is made when it is not there; waits for whoever has it."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            # `mkdir` tries first and looks afterwards: a directory may be gone, or be there again, in between.
+            if _is_something_else(folder):
+                raise
+            continue
         try:
             lock = open_lock(folder / _LOCK)
         except FileNotFoundError:  # removed just now
@@ -213,6 +220,13 @@ def _hold(folder: Path) -> int:
             os.close(lock)
             raise
         os.close(lock)
+
+
+def _is_something_else(folder: Path) -> bool:
+    try:
+        return not stat.S_ISDIR(folder.lstat().st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _try_hold(folder: Path) -> int | None:

@@ -469,3 +469,26 @@ def _peak_memory(*arguments: str) -> int:
 def test_a_gib_takes_little_memory(tmp_path: Path) -> None:
     imports = "\n".join(line for line in _GIB_SCRIPT.splitlines() if line.startswith(("import", "from")))
     assert _peak_memory("-c", _GIB_SCRIPT, str(tmp_path / "root")) - _peak_memory("-c", imports) < 16 * 1024
+
+
+def test_a_directory_that_comes_and_goes_is_held_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "receiving" / "blob"
+
+    def hold_and_remove(_: int) -> None:
+        for _ in range(300):
+            lock = reception._hold(folder)
+            reception._remove(folder)
+            os.close(lock)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(hold_and_remove, range(6)))
+    assert not folder.exists()
+
+
+def test_a_file_where_the_directory_should_be_is_said(store: EmbeddedStore) -> None:
+    blob = blob_of(CONTENTS)
+    place = store.root / "nix" / "var" / "hf-pack" / "receiving"
+    place.mkdir(parents=True)
+    (place / blob.sha256.hex()).write_bytes(b"")
+    with pytest.raises(StoreError, match="File exists"), store.receive(blob):
+        raise AssertionError("nothing can be received there")
