@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING
 
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import ManifestError, StoreError, UsageError
-from hf_pack.model.manifest import HubSource, PathSource
 from hf_pack.model.workspace_template import FILE_NAME
-from hf_pack.ports import Progress, Source, Sources, Store, Workspace
 
 if TYPE_CHECKING:
+    from hf_pack.model.manifest import HubSource, PathSource
     from hf_pack.model.workspace_document import WorkspaceSettings
-    from hf_pack.ports import BlobFinder, BlobSource, WantedBlob
+    from hf_pack.ports import (
+        BlobFinder,
+        BlobSource,
+        Progress,
+        Source,
+        Sources,
+        Store,
+        WantedBlob,
+        Workspace,
+    )
     from hf_pack.steps.fetch import Elsewhere, Places
 
 STORE_VARIABLE = "HF_PACK_STORE"
@@ -57,6 +65,8 @@ class AnySources:
 
     def open(self, source: PathSource | HubSource) -> Source:
         """See :class:`hf_pack.ports.Sources`."""
+        from hf_pack.model.manifest import HubSource
+
         if isinstance(source, HubSource):
             from hf_pack.adapters.hub.settings import client_limits, client_settings
             from hf_pack.adapters.hub.source import open_hub_source

@@ -46,8 +46,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, hint=f"did you mean {near[0]!r}?" if near else f"{self.prog} --help")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole parser; the command reference is generated from it."""
+def build_parser(names: Sequence[str] = COMMAND_NAMES) -> argparse.ArgumentParser:
+    """The parser of these commands; the command reference is generated from the whole one."""
     from importlib import import_module
 
     parser: argparse.ArgumentParser = _Parser(
@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version")
     parser.add_argument("-C", dest="directory", metavar="DIR", default=".", help="act as if started in DIR")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name in COMMAND_NAMES:
+    for name in names:
         add_to(subparsers, import_module(f"hf_pack.cli.commands.{name.replace('-', '_')}").COMMAND)
     return parser
 
@@ -101,11 +101,12 @@ def _drop_output() -> None:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete
 
-        argcomplete.autocomplete(parser)
+        argcomplete.autocomplete(build_parser())
+    # A command that is named first needs no other one's parser, which is most of what starting takes.
+    parser = build_parser(arguments[:1] if arguments and arguments[0] in COMMAND_NAMES else COMMAND_NAMES)
     as_json, store = "--json" in arguments, None
     try:
         parsed = parser.parse_args(arguments)
