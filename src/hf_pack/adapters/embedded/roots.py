@@ -17,14 +17,12 @@ from pathlib import Path
 from hf_pack.adapters.embedded import temp_roots
 from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.disk.locks import locked
+from hf_pack.disk.root_owners import OWNER, folders_in, is_alive
 from hf_pack.disk.staging import names_in, remove_tree
 from hf_pack.formats import nix32
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Root
-
-_OWNER = "owner"
-_RESULT = "result"  #: links of this name (or ``result-…``) own a path only while they point to it
 
 
 def add(layout: StoreLayout, owner: Path, store_paths: Iterable[StorePath]) -> None:
@@ -37,12 +35,12 @@ def add(layout: StoreLayout, owner: Path, store_paths: Iterable[StorePath]) -> N
     with locked(layout.roots_lock, exclusive=True):
         folder.mkdir(parents=True, exist_ok=True)
         present = names_in(folder)
-        if _OWNER not in present:
-            (folder / _OWNER).symlink_to(place)
+        if OWNER not in present:
+            (folder / OWNER).symlink_to(place)
         for name in sorted(wanted.keys() - present):
             (folder / name).symlink_to(wanted[name])
         # What is not wanted goes last: a collector sees too much rather than too little.
-        for name in present - wanted.keys() - {_OWNER}:
+        for name in present - wanted.keys() - {OWNER}:
             (folder / name).unlink()
 
 
@@ -50,7 +48,7 @@ def drop_dead(layout: StoreLayout) -> None:
     """Remove our roots whose owner is gone, and indirect roots whose link is gone, as Nix does."""
     if layout.our_roots.is_dir():
         with locked(layout.roots_lock, exclusive=True):
-            for folder in _folders(layout):
+            for folder in folders_in(layout.our_roots):
                 if not _is_alive(folder, layout):
                     remove_tree(folder)
     automatic = layout.gc_roots / "auto"
@@ -61,11 +59,11 @@ def drop_dead(layout: StoreLayout) -> None:
 
 def find(layout: StoreLayout) -> Iterator[Root]:
     """All roots but temporary ones; also those that point to paths which are not valid."""
-    for folder in _folders(layout):
+    for folder in folders_in(layout.our_roots):
         if _is_alive(folder, layout):
-            owner = str((folder / _OWNER).readlink())
+            owner = str((folder / OWNER).readlink())
             for link in sorted(folder.iterdir()):
-                if link.name != _OWNER:
+                if link.name != OWNER:
                     yield from _direct(link, layout, owner)
     for top in (layout.gc_roots, layout.profiles):
         yield from _find_below(top, layout)
@@ -110,22 +108,9 @@ def _direct(link: Path, layout: StoreLayout, owner: str | None) -> Iterator[Root
         yield Root(store_path=store_path, declared_at=str(link), owner=owner)
 
 
-def _folders(layout: StoreLayout) -> tuple[Path, ...]:
-    try:
-        return tuple(sorted(path for path in layout.our_roots.iterdir() if path.is_dir()))
-    except FileNotFoundError:
-        return ()
-
-
 def _is_alive(folder: Path, layout: StoreLayout) -> bool:
-    try:
-        owner = (folder / _OWNER).readlink()
-    except FileNotFoundError:
-        return False  # left by a process that was killed as it made or removed it
-    if not os.path.lexists(owner):
-        return False
-    if not owner.is_symlink() or owner.name.split("-")[0] != _RESULT:
-        return True
-    target = os.path.normpath(owner.parent / owner.readlink())
-    owned = layout.store_path_of(target) or layout.store_path_of(os.path.realpath(owner))
-    return owned is not None and os.path.lexists(folder / owned.base_name)
+    def holds(owner: Path, target: str) -> bool:
+        owned = layout.store_path_of(target) or layout.store_path_of(os.path.realpath(owner))
+        return owned is not None and os.path.lexists(folder / owned.base_name)
+
+    return is_alive(folder, holds)

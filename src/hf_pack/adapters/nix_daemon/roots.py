@@ -16,13 +16,12 @@ from hf_pack.adapters.nix_daemon import operations
 from hf_pack.adapters.nix_daemon.link import Link
 from hf_pack.adapters.nix_daemon.state import State
 from hf_pack.disk.locks import locked
+from hf_pack.disk.root_owners import OWNER, folders_in, is_alive
 from hf_pack.disk.staging import names_in, remove_tree
 from hf_pack.formats import nix32
 from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.findings import Root
 
-_OWNER = "owner"
-_RESULT = "result"  #: links of this name (or ``result-…``) own a path only while they point to it
 _LOCK = ".lock"
 
 
@@ -40,14 +39,14 @@ def add(link: Link, state: State, owner: Path, store_paths: Iterable[StorePath])
             return
         folder.mkdir(exist_ok=True)
         present = names_in(folder)
-        if _OWNER not in present:
-            (folder / _OWNER).symlink_to(place)
+        if OWNER not in present:
+            (folder / OWNER).symlink_to(place)
         for name in sorted(wanted):
             if name not in present:
                 (folder / name).symlink_to(wanted[name])
             operations.add_indirect_root(connection, str(folder / name))
         # What is not wanted goes last: a collector sees too much rather than too little.
-        for name in present - wanted.keys() - {_OWNER}:
+        for name in present - wanted.keys() - {OWNER}:
             (folder / name).unlink()
 
 
@@ -56,7 +55,7 @@ def drop_dead(link: Link, state: State) -> None:
     if not state.roots.is_dir():
         return
     with locked(state.roots / _LOCK, exclusive=True):
-        for folder in _folders(state):
+        for folder in folders_in(state.roots):
             if not _is_alive(folder, link):
                 remove_tree(folder)
 
@@ -71,7 +70,7 @@ def find(link: Link, state: State) -> Iterator[Root]:
         if place.parent.parent == state.roots:
             if not _is_alive(place.parent, link):
                 continue
-            owner = str((place.parent / _OWNER).readlink())
+            owner = str((place.parent / OWNER).readlink())
         elif place.is_absolute() and not place.is_relative_to("/proc") and "gcroots" not in place.parts:
             owner = root.link
         yield Root(store_path=root.store_path, declared_at=root.link, owner=owner)
@@ -81,20 +80,9 @@ def _identity(link: Link, owner: Path) -> str:
     return nix32.encode(hashlib.sha1(os.fsencode(f"{link.real_store_dir}\0{owner}")).digest())
 
 
-def _folders(state: State) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in state.roots.iterdir() if path.is_dir()))
-
-
 def _is_alive(folder: Path, link: Link) -> bool:
-    try:
-        owner = (folder / _OWNER).readlink()
-    except FileNotFoundError:
-        return False  # left by a process that was killed as it made or removed it
-    if not os.path.lexists(owner):
-        return False
-    if not owner.is_symlink() or owner.name.split("-")[0] != _RESULT:
-        return True
-    target = os.path.normpath(owner.parent / owner.readlink())
-    return any(
-        target in (f"{link.real_store_dir}/{name}", f"{STORE_DIR}/{name}") for name in names_in(folder) - {_OWNER}
-    )
+    def holds(_owner: Path, target: str) -> bool:
+        names = names_in(folder) - {OWNER}
+        return any(target in (f"{link.real_store_dir}/{name}", f"{STORE_DIR}/{name}") for name in names)
+
+    return is_alive(folder, holds)
