@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +151,20 @@ def run_beside(target: Callable[..., None], *arguments: object) -> multiprocessi
     process = context.Process(target=target, args=arguments)
     process.start()
     return process
+
+
+def kill_this_process_at(number: int, calls: Iterable[str]) -> None:
+    """Kill the process just before its ``number``-th call, in whatever thread, of these functions of ``os``."""
+    made = count(1)
+
+    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(real)
+        def call(*arguments: Any, **named: Any) -> Any:
+            if next(made) == number:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **named)
+
+        return call
+
+    for name in calls:
+        setattr(os, name, counted(getattr(os, name)))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import random
 import signal
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.embedded_stores import NEEDS_NIX, Quiet, assert_sound, run_beside, store_entries
+from tests.embedded_stores import NEEDS_NIX, Quiet, assert_sound, kill_this_process_at, run_beside, store_entries
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.disk import front_hash, partial_file, received_parts, write_back
@@ -59,19 +56,7 @@ def _sent(log: Path) -> int:
 
 def _killed_at(number: int, root: Path, log: Path) -> None:
     """Receive, killed just before the ``number``-th system call of those that matter, in whatever thread."""
-    calls = count(1)
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(real)
-        def call(*arguments: Any, **named: Any) -> Any:
-            if next(calls) == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **named)
-
-        return call
-
-    for name in _CALLS:
-        setattr(os, name, counted(getattr(os, name)))
+    kill_this_process_at(number, _CALLS)
     _receive(root, log)
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import signal
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.embedded_stores import (
     NEEDS_NIX,
     Quiet,
     assert_sound,
+    kill_this_process_at,
     linked_plan,
     run_beside,
     self_contained_plan,
@@ -52,19 +50,7 @@ def _collect(root: Path, source: Path) -> None:
 
 def _killed_at(number: int, action: Callable[[Path, Path], None], root: Path, source: Path) -> None:
     """Run ``action``, killed just before its ``number``-th call that changes the file system."""
-    calls = count(1)
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(real)
-        def call(*arguments: Any, **named: Any) -> Any:
-            if next(calls) == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **named)
-
-        return call
-
-    for name in _CALLS:
-        setattr(os, name, counted(getattr(os, name)))
+    kill_this_process_at(number, _CALLS)
     action(root, source)
 
 
