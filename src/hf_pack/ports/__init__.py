@@ -1,0 +1,35 @@
+"""The ports: what the steps ask of the outside world.
+
+Every method is about values of :mod:`hf_pack.model` and :mod:`hf_pack.formats`; adapters raise only
+:class:`hf_pack.errors.Error`.
+"""
+
+from __future__ import annotations
+
+from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob
+from hf_pack.ports.progress import Progress
+from hf_pack.ports.shipping import ObjectStorage, Readable
+from hf_pack.ports.sources import Source, SourceFile, SourceListing, Sources
+from hf_pack.ports.stores import AddedBlob, AddedTree, FileToAdd, PackageFiles, Store
+from hf_pack.ports.workspace import Workspace
+
+__all__ = [
+    "AddedBlob",
+    "AddedTree",
+    "BlobFinder",
+    "BlobSource",
+    "ByteRange",
+    "FileToAdd",
+    "ObjectStorage",
+    "PackageFiles",
+    "Progress",
+    "Readable",
+    "Reception",
+    "Source",
+    "SourceFile",
+    "SourceListing",
+    "Sources",
+    "Store",
+    "WantedBlob",
+    "Workspace",
+]

@@ -1,0 +1,128 @@
+"""Nix stores: the embedded one, and the machine's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from hf_pack.formats.hashes import Hash
+    from hf_pack.formats.store_path import StorePath
+    from hf_pack.model.findings import Collection, Problem, Root
+    from hf_pack.model.lock import Blob
+    from hf_pack.model.path_info import PathInfo
+    from hf_pack.model.plan import Plan
+    from hf_pack.ports.fetching import Reception
+    from hf_pack.ports.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileToAdd:
+    """A file on disk to become a blob. ``expected`` refuses any other bytes (IntegrityError)."""
+
+    name: str  #: the store object's name, already made legal
+    real_path: Path
+    expected: Hash | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedBlob:
+    """A blob that is now valid in the store, and what that cost in bytes."""
+
+    blob: Blob
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddedTree:
+    """A tree that is now valid in the store, and what that cost in bytes."""
+
+    info: PathInfo
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageFiles:
+    """Places inside a package: its ``hf-pack.json``, and the directory with the model's files."""
+
+    provenance: str
+    files: str
+
+
+class Store(Protocol):
+    """A Nix store. Paths are logical (``/nix/store/…``); ``real_path`` says where one lies on this machine."""
+
+    @property
+    def url(self) -> str:
+        """How the store is called on the command line."""
+
+    def real_path(self, store_path: StorePath) -> Path:
+        """Where the object lies (or would lie) on this machine."""
+
+    def path_info(self, store_path: StorePath) -> PathInfo | None:
+        """What the store knows of a path, None when it is not valid."""
+
+    def valid_paths(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
+        """Which of these paths are valid."""
+
+    def all_paths(self) -> tuple[PathInfo, ...]:
+        """Every valid path, sorted."""
+
+    def named(self, name: str) -> tuple[StorePath, ...]:
+        """Every valid path of this name, sorted."""
+
+    def session(self) -> AbstractContextManager[None]:
+        """Keeps every path added or touched within it from any garbage collector."""
+
+    def keep(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
+        """Protect these paths for the session; returns those that are valid, which stay so until it ends."""
+
+    def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
+        """Copy and hash files into the store in one pass, in the order given; each is valid at return.
+
+        A file that is already there, by hash or by recorded identity, is not read again or not written again.
+        Raises StoreError (full disk with what was needed), IntegrityError.
+        """
+
+    def receive(self, blob: Blob) -> AbstractContextManager[Reception | None]:
+        """Receive a blob from elsewhere; None when it is valid already. One process at a time receives a blob: others
+        wait, and find it valid. Raises StoreError (full disk with what was needed)."""
+
+    def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
+        """Make and register the plan's tree; its blobs are valid already. All or nothing."""
+
+    def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
+        """Re-hash an object against what the store recorded, and its path against its content address.
+
+        With ``sha256`` it must be a plain file of these bytes, whatever the store recorded. Empty when all is well.
+        """
+
+    def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
+        """Put proven bytes in the place of a damaged or missing blob."""
+
+    def replace_tree(self, plan: Plan, progress: Progress) -> None:
+        """Make a damaged or missing tree anew in its place."""
+
+    def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
+        """Which entries of the tree on disk are not those of the plan; names each file."""
+
+    def package_files(self, store_path: StorePath) -> PackageFiles | None:
+        """Where a package keeps its things; None when the object is no package of ours. One look, no file read."""
+
+    def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
+        """Bytes of a file of an object; links to sibling objects are followed. Raises StoreError."""
+
+    def add_root(self, owner: Path, store_paths: Iterable[StorePath]) -> None:
+        """Root these paths as long as the file or link ``owner`` exists, in place of its earlier ones."""
+
+    def roots(self) -> tuple[Root, ...]:
+        """All live GC roots, temporary ones included."""
+
+    def collect_garbage(self, *, dry_run: bool) -> Collection:
+        """Delete what no root reaches, or say what would go; safe beside running builds and Nix."""
