@@ -81,6 +81,7 @@ def manifest(layout: Layout = Layout.DUAL, storage: Storage = Storage.LINKED) ->
         vllm={"max_model_len": 4096, "dtype": "auto", "gpu_memory_utilization": 0.85},
         sglang={"tp_size": 2},
         triton={"max_model_len": 2048, "disable_log_stats": True},
+        runtimes={"vllm": ">=0.30"},
     )
 
 

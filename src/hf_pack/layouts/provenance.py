@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from hf_pack.model.build_meta import BuildMeta
+from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import AppliedPatch, FileDigest, Lock
 from hf_pack.model.manifest import Manifest
 from hf_pack.model.plan import Entry, RegularFile
@@ -20,18 +21,32 @@ def entries(manifest: Manifest, lock: Lock, build_meta: BuildMeta) -> Iterator[E
         path=f"{directory}/flox-build-version-{build_meta.build_version}",
         contents=(build_meta.version(manifest.base_version) + "\n").encode(),
     )
-    yield RegularFile(path=f"{directory}/{PROVENANCE_FILE}", contents=provenance(lock))
+    yield RegularFile(path=f"{directory}/{PROVENANCE_FILE}", contents=provenance(manifest, lock))
 
 
-def provenance(lock: Lock) -> bytes:
-    """``hf-pack.json``: only what follows from the packaged bytes and the source's identity.
+def provenance(manifest: Manifest, lock: Lock) -> bytes:
+    """``hf-pack.json``: only what follows from the packaged bytes, the source's identity and the engine parameters.
 
     No URL, requested revision, time, machine or tool version: the same model gives the same bytes however it came.
+    ``engine_parameters`` has the manifest's tables by runtime, ``runtimes`` the versions that it is for: who pulled the
+    package has no manifest.
     """
     document = {
         "repo_id": str(lock.source.repo_id),
         "snapshot_id": lock.source.snapshot_id,
         "licence": lock.licence,
+        "engine_parameters": _sorted(
+            {
+                runtime: parameters
+                for runtime, parameters in (
+                    ("sglang", manifest.sglang),
+                    ("triton", manifest.triton),
+                    ("vllm", manifest.vllm),
+                )
+                if parameters
+            }
+        ),
+        **({"runtimes": _sorted(manifest.runtimes)} if manifest.runtimes else {}),
         "files": [
             {"path": file.path, "size": file.size, "sha256": file.sha256.hex()}
             for file in sorted(lock.files, key=lambda file: file.path)
@@ -39,6 +54,12 @@ def provenance(lock: Lock) -> bytes:
         "patches": [_patch(patch) for patch in lock.patches],
     }
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _sorted(document: JsonObject) -> JsonObject:
+    """The same, every key in order: how a manifest is written changes no byte."""
+    ordered: JsonObject = json.loads(json.dumps(document, sort_keys=True))
+    return ordered
 
 
 def _patch(patch: AppliedPatch) -> dict[str, object]:

@@ -81,6 +81,23 @@ PROVENANCE = """\
   "repo_id": "acme/Tiny-LLM",
   "snapshot_id": "15852e8c16360a2fea060d615a32b45270f8a8fc",
   "licence": "apache-2.0",
+  "engine_parameters": {
+    "sglang": {
+      "tp_size": 2
+    },
+    "triton": {
+      "disable_log_stats": true,
+      "max_model_len": 2048
+    },
+    "vllm": {
+      "dtype": "auto",
+      "gpu_memory_utilization": 0.85,
+      "max_model_len": 4096
+    }
+  },
+  "runtimes": {
+    "vllm": ">=0.30"
+  },
   "files": [
     {
       "path": "1_Pooling/config.json",
@@ -168,27 +185,27 @@ def test_a_snapshot_id_that_is_no_commit_is_no_revision() -> None:
 #: (layout, storage) to plan digest and store path (None: it needs the weights' bytes).
 PINNED = {
     (Layout.DUAL, Storage.LINKED): (
-        "b6f70c673246b2a03adfcecac66b32f810b1562d5a8e092f0c6a9de90c4cadd1",
-        "/nix/store/wak02f43wzw6xvgmrsqjphb0ghm4xs4h-tiny-1.5-1.0.0+a1b2c3d",
+        "757f07fbe582c158c5b985e2ab93561604112f15213688f6f98d6d1c15de90fc",
+        "/nix/store/4vcywwxgcf9w2dxn1xdi0ajbq097iv3m-tiny-1.5-1.0.0+a1b2c3d",
     ),
     (Layout.DUAL, Storage.SELF_CONTAINED): (
-        "81a159dc7aaf9c9f6504c72fa0b171e15f39de8cf040c3fa0516121d3e419d02",
+        "38b50b59e70a5a0d1c20b728140eaf39aff516e5211c76e072807ca6fc0c309b",
         None,
     ),
     (Layout.SINGLE, Storage.LINKED): (
-        "207925fc6cf8254569824854986d048ada71a4b7d00026067b64778305db1af3",
-        "/nix/store/vliz818jm5kp2mgdxqx8hmhaxyssq747-tiny-1.5-1.0.0+a1b2c3d",
+        "551b420b598c0770de577c12d472a4bde0bc68e84a8d251750a26b370d85cf99",
+        "/nix/store/fr9y9rr4rd6lc8raf4lh99qnw6sc8n6g-tiny-1.5-1.0.0+a1b2c3d",
     ),
     (Layout.SINGLE, Storage.SELF_CONTAINED): (
-        "33e3990527758cfa7b19cc2618cb69fcbedf8ce9b09d642d687ea5daa67061a2",
+        "df8f081caf469867835a223ec5eef77075a7aeb14d4a88495070a70f67800982",
         None,
     ),
     (Layout.HF, Storage.LINKED): (
-        "e98e0ea977a2fa8e088a8a1752fcc9623c092cbdbb49f00b1f4a55e4c33545ce",
-        "/nix/store/s1yvly9sa2zrvxs5iv87l08xhmz3v0ww-tiny-1.5-1.0.0+a1b2c3d",
+        "3740ada95a8a769705570f0dc75b65490d7fa735137f84e56677f4c0c6555ee2",
+        "/nix/store/5mawzjsr8qar96h0wh4qrg0iy03p2fyn-tiny-1.5-1.0.0+a1b2c3d",
     ),
     (Layout.HF, Storage.SELF_CONTAINED): (
-        "98c0df97acab38e866993582ea47e7164f86d19403b4ba745d6611efadab83f7",
+        "5b635c29544ef3a1dada9d4d0d7ff53e009b4caedd8f58521cdadebbc02eeec7",
         None,
     ),
 }
