@@ -7,7 +7,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -83,8 +83,20 @@ def hash_tree(path: Path, progress: Callable[[int], None]) -> TreeHash:
     ``FormatError`` for what a NAR cannot hold: sockets, devices and pipes, names that Nix refuses, a file
     whose size changes while it is read.
     """
-    nar_hash, nar_size = nar.hash_and_size(_node(path, progress, depth=1))
+    nar_hash, nar_size = nar.hash_and_size(node_of(path, progress))
     return TreeHash(nar_hash=nar_hash, nar_size=nar_size)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOnDisk(nar.NarOpaqueFile):
+    """A file of an object, and where it lies."""
+
+    path: Path = field(kw_only=True)
+
+
+def node_of(path: Path, progress: Callable[[int], None] = lambda _size: None) -> nar.NarNode:
+    """What lies at ``path`` as the node of a NAR, each file of it a :class:`FileOnDisk`; raises as ``hash_tree`` does."""
+    return _node(path, progress, depth=1)
 
 
 def open_regular(path: Path, *, follow: bool) -> int:
@@ -102,7 +114,7 @@ def _node(path: Path, progress: Callable[[int], None], depth: int) -> nar.NarNod
     status = os.lstat(path)
     if stat.S_ISREG(status.st_mode):
         executable = bool(status.st_mode & stat.S_IXUSR)
-        return nar.NarOpaqueFile(status.st_size, lambda: _chunks(path, progress), executable)
+        return FileOnDisk(status.st_size, lambda: _chunks(path, progress), executable, path=path)
     if stat.S_ISLNK(status.st_mode):
         return nar.NarSymlink(os.readlink(os.fsencode(path)))  # noqa: PTH115 - Path would tidy the target
     if stat.S_ISDIR(status.st_mode):

@@ -150,6 +150,15 @@ def dump(node: NarNode) -> Iterator[bytes]:
     Raises ``FormatError`` when an opaque file gives more or fewer bytes than its size; what was yielded
     until then is no NAR.
     """
+    for section in sections(node):
+        if isinstance(section, bytes):
+            yield section
+        else:
+            yield from _exactly(section)
+
+
+def sections(node: NarNode) -> Iterator[bytes | NarOpaqueFile]:
+    """Yield the NAR of ``node`` with each opaque file in the place of its contents, none of which is read."""
     yield _MAGIC
     rest: list[NarNode | bytes] = [node]
     while rest:
@@ -162,7 +171,7 @@ def dump(node: NarNode) -> Iterator[bytes]:
                 yield file_trailer(len(item.contents))
             case NarOpaqueFile():
                 yield _file_start(item.size, item.executable)
-                yield from _exactly(item)
+                yield item
                 yield file_trailer(item.size)
             case NarSymlink():
                 yield _SYMLINK + token(item.target) + _CLOSE
