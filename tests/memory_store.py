@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.corpus import read_tree
 
+from hf_pack.disk.nar_on_disk import NarOnDisk
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
@@ -62,6 +63,12 @@ class MemoryStore:
 
     def named(self, name: str) -> tuple[StorePath, ...]:
         return tuple(sorted(path for path in self._infos if path.name == name))
+
+    def with_digest(self, digest: str) -> StorePath | None:
+        return next((path for path in self._infos if path.digest == digest), None)
+
+    def nar(self, store_path: StorePath) -> NarOnDisk:
+        return NarOnDisk(self.real_path(store_path))
 
     @contextmanager
     def session(self) -> Iterator[None]:

@@ -95,7 +95,7 @@ class FileOnDisk(nar.NarOpaqueFile):
 
 
 def node_of(path: Path, progress: Callable[[int], None] = lambda _size: None) -> nar.NarNode:
-    """What lies at ``path`` as the node of a NAR, each file of it a :class:`FileOnDisk`; raises as ``hash_tree`` does."""
+    """The NAR node of what lies at ``path``, each file a :class:`FileOnDisk`; raises as ``hash_tree`` does."""
     return _node(path, progress, depth=1)
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:  # most commands look at no object
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from hf_pack.disk.nar_on_disk import NarOnDisk
     from hf_pack.formats.hashes import Hash
     from hf_pack.formats.store_path import StorePath
     from hf_pack.model.findings import Problem
@@ -56,6 +57,18 @@ class ObjectsOnDisk(ABC):
 
         with self._refusing("read the store"):
             return reading.package_files(self.real_path(store_path))
+
+    def nar(self, store_path: StorePath) -> NarOnDisk:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.disk.nar_on_disk import NarOnDisk
+        from hf_pack.errors import StoreError
+        from hf_pack.formats.format_error import FormatError
+
+        try:
+            with self._refusing("read the store"):
+                return NarOnDisk(self.real_path(store_path))
+        except FormatError as error:
+            raise StoreError(f"{store_path} is damaged: {error}", hint=f"hf-pack verify {store_path}") from None
 
     def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
         """See :class:`hf_pack.ports.Store`."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hf_pack.model.plan import Plan
     from hf_pack.ports.fetching import Reception
     from hf_pack.ports.progress import Progress
+    from hf_pack.ports.shipping import Readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,9 @@ class Store(Protocol):
     def named(self, name: str) -> tuple[StorePath, ...]:
         """Every valid path of this name, sorted."""
 
+    def with_digest(self, digest: str) -> StorePath | None:
+        """The valid path whose base name begins with these 32 characters."""
+
     def session(self) -> AbstractContextManager[None]:
         """Keeps every path added or touched within it from any garbage collector."""
 
@@ -117,6 +121,9 @@ class Store(Protocol):
 
     def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of a file of an object; links to sibling objects are followed. Raises StoreError."""
+
+    def nar(self, store_path: StorePath) -> Readable:
+        """The NAR of a valid object, made while it is read. Raises StoreError."""
 
     def add_root(self, owner: Path, store_paths: Iterable[StorePath]) -> None:
         """Root these paths as long as the file or link ``owner`` exists, in place of its earlier ones."""

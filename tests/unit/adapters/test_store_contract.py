@@ -104,6 +104,21 @@ def test_objects_are_found_by_their_name(store: Store, tmp_path: Path) -> None:
     assert store.named("%") == ()
 
 
+def test_an_object_is_found_by_its_digest(store: Store, tmp_path: Path) -> None:
+    assert store.with_digest("0" * 32) is None
+    path = add(store, tmp_path, "w.bin", ONE).blob.store_path
+    assert store.with_digest(path.digest) == path
+    assert store.with_digest("0" * 32) is None
+    assert store.with_digest("z" * 32) is None
+
+
+def test_the_nar_of_an_object_is_the_recorded_one(store: Store, tmp_path: Path, make_plan: Callable[..., Plan]) -> None:
+    info = store.add_tree(make_plan("tree", [add(store, tmp_path, "a.bin", TWO).blob]), QUIET).info
+    found = store.nar(info.store_path)
+    assert found.size == info.nar_size
+    assert Hash.sha256_of(b"".join(found.chunks(0, found.size))) == info.nar_hash
+
+
 def test_other_bytes_than_expected_are_refused(store: Store, tmp_path: Path) -> None:
     file = source_file(tmp_path, "w.bin", ONE)
     wanted = FileToAdd(name="w.bin", real_path=file.real_path, expected=Hash.sha256_of(TWO))

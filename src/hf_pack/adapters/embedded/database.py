@@ -111,6 +111,16 @@ class Database:
             )
             return tuple(StorePath.parse(row[0]) for row in rows)
 
+    def with_digest(self, digest: str) -> StorePath | None:
+        """The valid path that begins with this digest."""
+        with self._reading() as connection:
+            if connection is None:
+                return None
+            first = f"{STORE_DIR}/{digest}-"
+            query = "select path from ValidPaths where path >= ? order by path limit 1"
+            row = connection.execute(query, (first,)).fetchone()
+            return StorePath.parse(row[0]) if row is not None and row[0].startswith(first) else None
+
     def valid(self, among: Iterable[StorePath]) -> frozenset[StorePath]:
         """Which of these paths are valid."""
         wanted = {str(path): path for path in among}

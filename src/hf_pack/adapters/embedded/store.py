@@ -104,6 +104,11 @@ class EmbeddedStore(ObjectsOnDisk):
         with self._refusing("read the store"):
             return self._database.named(name)
 
+    def with_digest(self, digest: str) -> StorePath | None:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store"):
+            return self._database.with_digest(digest)
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """See :class:`hf_pack.ports.Store`. Sessions may overlap; protection ends with the last of the process."""

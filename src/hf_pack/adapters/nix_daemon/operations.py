@@ -30,6 +30,7 @@ class _Operation(IntEnum):
     COLLECT_GARBAGE = 20
     QUERY_ALL_VALID_PATHS = 23
     QUERY_PATH_INFO = 26
+    QUERY_PATH_FROM_HASH_PART = 29
     QUERY_SUBSTITUTABLE_PATH_INFOS = 30
     QUERY_VALID_PATHS = 31
 
@@ -85,6 +86,12 @@ def query_valid_paths(connection: Connection, among: Iterable[StorePath]) -> fro
         arguments.append(wire.number(0))
     answer = connection.call(_Operation.QUERY_VALID_PATHS, *arguments)
     return frozenset(_store_path(text) for text in answer.texts())
+
+
+def query_path_from_digest(connection: Connection, digest: str) -> StorePath | None:
+    """The valid path that begins with this digest."""
+    text = connection.call(_Operation.QUERY_PATH_FROM_HASH_PART, wire.text(digest)).text()
+    return _store_path(text) if text else None
 
 
 def is_substitutable(connection: Connection, store_path: StorePath) -> bool:

@@ -95,6 +95,11 @@ class NixDaemonStore(ObjectsOnDisk):
         with self._refusing("read the store"), self._link.asking.lend() as connection:
             return tuple(path for path in operations.query_all_valid_paths(connection) if path.name == name)
 
+    def with_digest(self, digest: str) -> StorePath | None:
+        """See :class:`hf_pack.ports.Store`."""
+        with self._refusing("read the store"), self._link.asking.lend() as connection:
+            return operations.query_path_from_digest(connection, digest)
+
     @contextmanager
     def session(self) -> Iterator[None]:
         """See :class:`hf_pack.ports.Store`. Sessions may overlap; protection ends with the last of this object."""
