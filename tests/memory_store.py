@@ -223,7 +223,12 @@ class MemoryStore:
         if not provenance or not files:
             return None
         place = files[0].relative_to(tree).as_posix()
-        return PackageFiles(provenance=provenance[0].relative_to(tree).as_posix(), files=place)
+        triton = [path.parent.name for path in tree.glob("share/models/*/config.pbtxt")]
+        return PackageFiles(
+            provenance=provenance[0].relative_to(tree).as_posix(),
+            files=place,
+            triton_model_name=triton[0] if triton else None,
+        )
 
     def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:
         try:

@@ -41,7 +41,10 @@ def package_files(real_path: Path) -> PackageFiles | None:
         return None
     provenance = next((f"share/{name}/{_PROVENANCE}" for name in names if (share / name / _PROVENANCE).is_file()), None)
     files = next(_files_directories(real_path), None)
-    return None if provenance is None or files is None else PackageFiles(provenance=provenance, files=files)
+    if provenance is None or files is None:
+        return None
+    triton = next((path.parent.name for path in sorted(real_path.glob("share/models/*/config.pbtxt"))), None)
+    return PackageFiles(provenance=provenance, files=files, triton_model_name=triton)
 
 
 def _files_directories(real_path: Path) -> Iterator[str]:

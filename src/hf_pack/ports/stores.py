@@ -50,10 +50,11 @@ class AddedTree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageFiles:
-    """Places inside a package: its ``hf-pack.json``, and the directory with the model's files."""
+    """Places inside a package: its ``hf-pack.json``, and the directory with the model's files; and its Triton name."""
 
     provenance: str
     files: str
+    triton_model_name: str | None
 
 
 class Store(Protocol):
