@@ -31,6 +31,21 @@ def replace_file(path: Path, contents: bytes, mode: int = 0o644) -> None:
     sync(path.parent)
 
 
+def create_file(path: Path, contents: bytes, mode: int = 0o644) -> bool:
+    """Make the new file ``path``; False, and it is as it was, when something is there."""
+    temporary = _temporary(path)
+    try:
+        _write(temporary, contents, mode)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+    return True
+
+
 def replace_symlink(path: Path, target: Path | str) -> None:
     """Make ``path`` a link to ``target``. Raises ``FileExistsError`` when something else than a link is there."""
     if path.exists() and not path.is_symlink():

@@ -15,6 +15,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
@@ -26,6 +27,7 @@ from urllib3.exceptions import HTTPError, LocationParseError
 from hf_pack.errors import HubError
 
 _BUNDLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_BLOCK = 1 << 20  #: bytes of a body that are sent at once
 _PORTS = {"http": 80, "https": 443}
 _STALE = (ConnectionResetError, BrokenPipeError, ConnectionAbortedError)  # RemoteDisconnected is one of them
 
@@ -135,13 +137,16 @@ class WebPool:
         self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._context: ssl.SSLContext | None = None
 
-    def send(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
-        """One request without a body. Raises OSError, HubError."""
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | RawIOBase | None = None) -> Answer:
+        """One request; a body that is a file is sent from where it is. Raises OSError, HubError."""
+        start = body.tell() if isinstance(body, RawIOBase) else 0
         try:
-            return self._exchange(method, url, headers)
+            return self._exchange(method, url, headers, body)
         except _STALE:
             # The server closed a connection that lay idle: that says nothing about this request.
-            return self._exchange(method, url, headers)
+            if isinstance(body, RawIOBase):
+                body.seek(start)
+            return self._exchange(method, url, headers, body)
 
     def close(self) -> None:
         """Close all idle connections."""
@@ -149,11 +154,11 @@ class WebPool:
             for manager in self._managers.values():
                 manager.clear()
 
-    def _exchange(self, method: str, url: str, headers: Mapping[str, str]) -> Answer:
+    def _exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | RawIOBase | None) -> Answer:
         try:
             with _DISCREET.sending():
                 response = self._manager(url).urlopen(
-                    method, url, redirect=bool(self._retries), headers=dict(headers), retries=self._retries,
+                    method, url, body=body, redirect=bool(self._retries), headers=dict(headers), retries=self._retries,
                     timeout=self._timeout, preload_content=False, decode_content=False,
                 )  # fmt: skip
             assert isinstance(response, urllib3.HTTPResponse)
@@ -175,7 +180,7 @@ class WebPool:
 
     def _new_manager(self, proxy: urllib3.util.Url | None) -> urllib3.PoolManager:
         if proxy is None:
-            return urllib3.PoolManager(maxsize=self._connections, ssl_context=self._context)
+            return urllib3.PoolManager(maxsize=self._connections, ssl_context=self._context, blocksize=_BLOCK)
         login = {}
         if proxy.auth is not None:
             user, _, password = proxy.auth.partition(":")
@@ -187,6 +192,7 @@ class WebPool:
             proxy_ssl_context=self._context,
             maxsize=self._connections,
             ssl_context=self._context,
+            blocksize=_BLOCK,
         )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hf_pack.ports import (
         BlobFinder,
         BlobSource,
+        ObjectStorage,
         Progress,
         Source,
         Sources,
@@ -142,10 +143,11 @@ def _elsewhere(
     """
     from dataclasses import replace
 
-    from hf_pack.adapters.binary_cache import BinaryCache, UnreadKindError
+    from hf_pack.adapters.binary_cache import BinaryCache
     from hf_pack.adapters.hub.hf_cache import HubCacheFinder
     from hf_pack.adapters.hub.settings import client_limits, client_settings
     from hf_pack.adapters.hub.transports import hub_transports
+    from hf_pack.adapters.object_storage.opening import UnknownKindError
     from hf_pack.steps.fetch import Elsewhere, passed_over
 
     settings = client_settings()
@@ -167,12 +169,22 @@ def _elsewhere(
         wanted = read_settings(workspace)
         for cache in wanted.caches:
             try:
-                sources.append(BinaryCache(cache))
-            except UnreadKindError as error:
+                sources.append(BinaryCache(open_storage(cache, where=f"{FILE_NAME}: caches")))
+            except UnknownKindError as error:
                 notes.append(passed_over(f"the cache {error.name}", error))
         limits = replace(client_limits(), bytes_per_second=limit_rate)
         hub = tuple(hub_transports(settings, limits, wanted.mirrors, progress.note))
     return Elsewhere(finders=tuple(finders), sources=tuple(sources), hub=hub, notes=tuple(notes))
+
+
+def open_storage(url: str, *, where: str = "--to") -> ObjectStorage:
+    """The binary cache at ``file://``, ``http(s)://``, ``s3://``, ``gs://`` or ``az://``; nothing is asked yet.
+
+    ``where`` the URL stands is said in errors. Raises UsageError, UnknownKindError for a URL of another kind.
+    """
+    from hf_pack.adapters.object_storage import opening
+
+    return opening.open_storage(url, where=where)
 
 
 def _substituters(store: Store) -> tuple[BlobFinder, ...]:

@@ -15,6 +15,7 @@ from tests.embedded_stores import add_bytes, assert_sound, nix
 
 from hf_pack.adapters.binary_cache import BinaryCache
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.adapters.object_storage.opening import open_storage
 from hf_pack.errors import HubError, IntegrityError
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.lock import Blob
@@ -77,7 +78,7 @@ def receive(url: str, blob: Blob, root: Path) -> EmbeddedStore:
     wanted = WantedBlob(blob=blob, repo_id=RepoId.parse("a/b"), commit_hash="0" * 40, path=blob.name)
     with store.receive(blob) as reception:
         assert reception is not None
-        assert BinaryCache(url).fetch(wanted, reception, QUIET)
+        assert BinaryCache(open_storage(url, where="--from")).fetch(wanted, reception, QUIET)
         reception.finish()
     return store
 
@@ -108,9 +109,11 @@ def test_what_it_does_not_have(tmp_path: Path) -> None:
     wanted = WantedBlob(blob=blob, repo_id=RepoId.parse("a/b"), commit_hash="0" * 40, path="model.safetensors")
     with EmbeddedStore(tmp_path / "b").receive(blob) as reception:
         assert reception is not None
-        assert not BinaryCache(f"file://{tmp_path / 'cache'}").fetch(wanted, reception, QUIET)
+        assert not BinaryCache(open_storage(f"file://{tmp_path / 'cache'}", where="--from")).fetch(
+            wanted, reception, QUIET
+        )
         with serving(tmp_path / "cache") as url:
-            assert not BinaryCache(url).fetch(wanted, reception, QUIET)
+            assert not BinaryCache(open_storage(url, where="--from")).fetch(wanted, reception, QUIET)
 
 
 def test_damage_is_refused(cache: tuple[Path, Blob], tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ def test_another_store_that_is_broken_is_passed_over(
 def test_caches_of_other_kinds_are_passed_over_and_what_is_no_url_is_an_error(
     tmp_path: Path, workspace: Workspace
 ) -> None:
-    workspace.write(FILE_NAME, b'caches = ["s3://key:secret@bucket/a?secret=b", "https://cache.example:444/x"]\n')
+    workspace.write(FILE_NAME, b'caches = ["ssh://key:secret@host/a?secret=b", "https://cache.example:444/x"]\n')
     found = elsewhere(workspace, tmp_path / "chosen")
-    assert found.notes == ("note: the cache s3://bucket/a is passed over: only file:// and http(s):// are read",)
+    assert found.notes == ("note: the cache ssh://host/a is passed over: no such kind of cache",)
     assert found.sources[0].name == "https://cache.example:444/x"
     for wrong in ("cache.example", "https://", "http://[", "file://here", "https://host:port/", "file:"):
         workspace.write(FILE_NAME, f'caches = ["{wrong}"]\n'.encode())

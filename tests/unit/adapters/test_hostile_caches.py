@@ -18,6 +18,7 @@ import pytest
 from tests.memory_store import MemoryStore
 
 from hf_pack.adapters.binary_cache import BinaryCache
+from hf_pack.adapters.object_storage.opening import open_storage
 from hf_pack.errors import HubError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
@@ -55,7 +56,7 @@ def fetched(url: str, directory: Path) -> bytes:
     store = MemoryStore(directory)
     with store.receive(BLOB) as reception:
         assert reception is not None
-        assert BinaryCache(url).fetch(WANTED, reception, QUIET)
+        assert BinaryCache(open_storage(url, where="--from")).fetch(WANTED, reception, QUIET)
         reception.finish()
     return store.read(BLOB.store_path)
 
@@ -156,4 +157,4 @@ def test_a_narinfo_leads_nowhere_but_into_its_cache(leads: str, tmp_path: Path) 
     ],
 )
 def test_its_name_says_the_port_and_no_secret(url: str, name: str) -> None:
-    assert BinaryCache(url).name == name
+    assert BinaryCache(open_storage(url, where="--from")).name == name

@@ -1,0 +1,66 @@
+"""From a URL to the storage that it names: a directory, a web server, a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from hf_pack.errors import UsageError
+from hf_pack.model.file_names import shown
+
+if TYPE_CHECKING:
+    from hf_pack.ports import ObjectStorage
+
+KINDS = ("file", "http", "https", "s3", "gs", "az")
+
+
+class UnknownKindError(UsageError):
+    """A URL of a kind that no storage has. ``name`` is the URL without what may be secret in it."""
+
+    def __init__(self, name: str, where: str) -> None:
+        kinds = ", ".join(f"{kind}://" for kind in KINDS)
+        super().__init__(f"no such kind of cache\n  {where}: expected {kinds}, found {name}")
+        self.name = name
+
+
+def open_storage(url: str, *, where: str) -> ObjectStorage:
+    """Nothing is asked yet. ``where`` the URL stands is said in errors (``--to``, ``hf-pack.toml: caches``).
+
+    Raises UsageError for what is no URL or has a parameter that is not known, UnknownKindError.
+    """
+    parts = _parts_of(url, where)
+    name = name_of(parts)
+    if parts.scheme not in KINDS:
+        raise UnknownKindError(name, where)
+    if parts.scheme == "file":
+        from hf_pack.adapters.object_storage.disk import DiskStorage
+
+        return DiskStorage(Path(unquote(parts.path)))
+    if parts.scheme in ("http", "https"):
+        from hf_pack.adapters.object_storage.web import WebStorage
+
+        return WebStorage(url, name)
+    raise UnknownKindError(name, where)
+
+
+def name_of(parts: SplitResult) -> str:
+    """The URL without user, password and query, which may be secret."""
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _parts_of(url: str, where: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.port is None or bool(parts.hostname)
+    except ValueError:
+        is_whole = False
+    if is_whole and (parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc):
+        return parts
+    if is_whole and parts.scheme not in ("", "file") and parts.hostname:
+        return parts
+    raise UsageError(
+        "this is not the URL of a cache\n"
+        f"  {where}: expected file:///DIRECTORY, http(s)://HOST/PATH or s3://BUCKET/PREFIX, found {shown(url)}",
+        hint="a directory is file:// with its absolute path",
+    )

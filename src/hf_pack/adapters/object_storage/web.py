@@ -1,0 +1,187 @@
+"""A web server as object storage: read by any, written where it takes ``PUT`` (WebDAV, many artifact servers)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from urllib.parse import quote, urljoin
+
+from urllib3 import Retry
+
+from hf_pack.errors import HubError
+from hf_pack.model.file_names import shown
+from hf_pack.ports import Progress, Readable
+from hf_pack.web_pool import Answer, WebPool
+
+_CHUNK = 1 << 20
+_MOST_SMALL = 1 << 20
+_TRIES = 5  #: in a row that bring nothing
+_MAY_PASS = (429, 500, 502, 503, 504)
+_CONNECTIONS = 16
+_NOT_THERE = (403, 404, 410)
+_URL_CHARACTERS = "!#$%&'()*,/:;=?@~"  #: what a narinfo's URL may hold; "+" is a space to some servers, so it is not
+
+
+class WebStorage:
+    """Implements :class:`hf_pack.ports.ObjectStorage`. It cannot list, and an interrupted upload begins anew."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._base = url.rstrip("/") + "/"
+        self._name = name
+        # What a cache asks to wait is not heeded: the next place may have the object at once.
+        retries = Retry(
+            _TRIES,
+            backoff_factor=0.2,
+            status_forcelist=_MAY_PASS,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+        self._pool = WebPool(connections=_CONNECTIONS, connect_seconds=10, read_seconds=15, retries=retries)
+
+    @property
+    def name(self) -> str:
+        """The URL without user, password and query."""
+        return self._name
+
+    def size_of(self, key: str) -> int | None:
+        """See :class:`hf_pack.ports.ObjectStorage`."""
+        with closing(self._send("HEAD", key)) as answer:
+            if answer.status in _NOT_THERE:
+                return None
+            self._check(answer, key, 200)
+            return int(answer.headers.get("Content-Length") or 0)
+
+    def small(self, key: str) -> bytes | None:
+        """See :class:`hf_pack.ports.ObjectStorage`."""
+        with closing(self._send("GET", key)) as answer:
+            try:
+                data = answer.read(_MOST_SMALL)  # of an error, too: the connection stays usable so
+            except OSError as error:
+                raise self._failed(key, error) from None
+            if answer.status in _NOT_THERE:
+                return None
+            self._check(answer, key, 200)
+            return data
+
+    def chunks(self, key: str, offset: int, size: int | None) -> Iterator[memoryview]:
+        """Goes on after a broken connection from where it broke, as long as every try brings something."""
+        buffer = memoryview(bytearray(_CHUNK))
+        done, in_vain = 0, 0
+        while size is None or done < size:
+            last = "" if size is None else str(offset + size - 1)
+            before, problem = done, "ends early"
+            try:
+                with closing(self._send("GET", key, {"Range": f"bytes={offset + done}-{last}"})) as answer:
+                    skip = self._skip(answer, key, offset + done)
+                    while got := answer.read_into(buffer):
+                        fresh = buffer[skip : got if size is None else min(got, skip + size - done)]
+                        skip = max(0, skip - got)
+                        if fresh:
+                            yield fresh
+                            done += len(fresh)
+                        if done == size:
+                            return
+                if size is None:
+                    return
+            except OSError as error:
+                problem = f"breaks off: {type(error).__name__}"
+            in_vain = 0 if done > before else in_vain + 1
+            if in_vain >= _TRIES:
+                raise HubError(f"{self._name}: {key} {problem}")
+
+    def put(self, key: str, contents: bytes, *, replace: bool = True) -> bool:
+        """See :class:`hf_pack.ports.ObjectStorage`. A server that knows no ``If-None-Match`` is asked before."""
+        if not replace and self.size_of(key) is not None:
+            return False
+        headers = {} if replace else {"If-None-Match": "*"}
+        with closing(self._send("PUT", key, headers, contents)) as answer:
+            if not replace and answer.status in (409, 412):
+                return False
+            self._check_written(answer, key)
+            return True
+
+    def upload(self, key: str, contents: Readable, progress: Progress) -> int:
+        """See :class:`hf_pack.ports.ObjectStorage`. As one request."""
+        body = _Body(contents, progress)
+        with closing(self._send("PUT", key, {"Content-Length": str(contents.size)}, body)) as answer:
+            self._check_written(answer, key)
+        return body.sent
+
+    def keys(self, prefix: str) -> None:  # noqa: ARG002 - the port names it
+        """A web server does not list."""
+        return
+
+    def _skip(self, answer: Answer, key: str, wanted: int) -> int:
+        """How many bytes come before the wanted ones: a server without ranges sends the whole file."""
+        if answer.status == 206:
+            return 0
+        self._check(answer, key, 200)
+        return wanted
+
+    def _check(self, answer: Answer, key: str, expected: int) -> None:
+        if answer.status != expected:
+            raise HubError(f"{self._name}: {key}: HTTP {answer.status}")
+
+    def _check_written(self, answer: Answer, key: str) -> None:
+        if answer.status not in (200, 201, 202, 204):
+            raise HubError(
+                f"{self._name}: {key}: it cannot be written: HTTP {answer.status}",
+                hint="does this server take PUT here, and from you? a user goes into the URL: https://USER:PASSWORD@…",
+            )
+
+    def _send(
+        self, method: str, key: str, headers: Mapping[str, str] | None = None, body: bytes | io.RawIOBase | None = None
+    ) -> Answer:
+        try:
+            return self._pool.send(method, self._url(key), headers or {}, body)
+        except OSError as error:
+            raise self._failed(key, error) from None
+
+    def _url(self, key: str) -> str:
+        # A narinfo is a stranger's: it must not have this machine ask others, which may be inside its own network.
+        try:
+            url = urljoin(self._base, quote(key, safe=_URL_CHARACTERS))
+        except ValueError:
+            url = ""
+        if not url.startswith(self._base):
+            raise HubError(f"{self._name}: a narinfo leads out of the cache: {shown(key)}")
+        return url
+
+    def _failed(self, key: str, error: OSError) -> HubError:
+        return HubError(f"{self._name}: {key}: {type(error).__name__}", hint="is the cache reachable?")
+
+
+class _Body(io.RawIOBase):
+    """A readable as the file that urllib3 sends, and sends again from its start after a failure."""
+
+    def __init__(self, contents: Readable, progress: Progress) -> None:
+        super().__init__()
+        self._contents = contents
+        self._progress = progress
+        self._reported = 0
+        self.sent = 0
+        self.seek(0)
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._position = offset if whence == io.SEEK_SET else self._contents.size + offset
+        self._chunks = self._contents.chunks(self._position, self._contents.size - self._position)
+        self._rest = memoryview(b"")
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1, /) -> bytes:
+        if not self._rest:
+            self._rest = memoryview(next(self._chunks, b""))
+        piece = bytes(self._rest[: size if size >= 0 else None])
+        self._rest = self._rest[len(piece) :]
+        self._position += len(piece)
+        self.sent += len(piece)
+        self._progress.advance(max(0, self._position - self._reported))
+        self._reported = max(self._reported, self._position)
+        return piece
