@@ -228,6 +228,7 @@ class MemoryStore:
             provenance=provenance[0].relative_to(tree).as_posix(),
             files=place,
             triton_model_name=triton[0] if triton else None,
+            build_version=next((int(path.name[19:]) for path in tree.glob("share/*/flox-build-version-*")), None),
         )
 
     def read(self, store_path: StorePath, inside: str = "", *, offset: int = 0, size: int | None = None) -> bytes:

@@ -16,6 +16,7 @@ from hf_pack.model.plan import Entry, Plan, Symlink
 from hf_pack.ports import PackageFiles
 
 _PROVENANCE = "hf-pack.json"
+_BUILD = "flox-build-version-"
 _CHUNK = 1 << 20
 
 
@@ -44,7 +45,13 @@ def package_files(real_path: Path) -> PackageFiles | None:
     if provenance is None or files is None:
         return None
     triton = next((path.parent.name for path in sorted(real_path.glob("share/models/*/config.pbtxt"))), None)
-    return PackageFiles(provenance=provenance, files=files, triton_model_name=triton)
+    builds = (path.name.removeprefix(_BUILD) for path in (real_path / provenance).parent.glob(f"{_BUILD}*"))
+    return PackageFiles(
+        provenance=provenance,
+        files=files,
+        triton_model_name=triton,
+        build_version=next((int(build) for build in builds if build.isdecimal()), None),
+    )
 
 
 def _files_directories(real_path: Path) -> Iterator[str]:

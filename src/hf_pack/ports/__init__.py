@@ -8,20 +8,23 @@ from __future__ import annotations
 
 from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob
 from hf_pack.ports.progress import Progress
-from hf_pack.ports.shipping import ObjectStorage, Readable
+from hf_pack.ports.shipping import SMALL, NarPacker, ObjectStorage, PackedNar, Readable
 from hf_pack.ports.sources import Source, SourceFile, SourceListing, Sources
 from hf_pack.ports.stores import AddedBlob, AddedTree, FileToAdd, PackageFiles, Store
 from hf_pack.ports.workspace import Workspace
 
 __all__ = [
+    "SMALL",
     "AddedBlob",
     "AddedTree",
     "BlobFinder",
     "BlobSource",
     "ByteRange",
     "FileToAdd",
+    "NarPacker",
     "ObjectStorage",
     "PackageFiles",
+    "PackedNar",
     "Progress",
     "Readable",
     "Reception",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
+    from hf_pack.formats.hashes import Hash
     from hf_pack.ports.progress import Progress
+
+
+SMALL = 1 << 20  #: bytes; no narinfo comes near
 
 
 class Readable(Protocol):
@@ -31,8 +37,8 @@ class ObjectStorage(Protocol):
     def size_of(self, key: str) -> int | None:
         """The size in bytes of an object, None where there is none. One request."""
 
-    def small(self, key: str) -> bytes | None:
-        """A whole small object (1 MiB at most), None where there is none."""
+    def small(self, key: str, limit: int = SMALL) -> bytes | None:
+        """A whole object of ``limit`` bytes at most, None where there is none; HubError for a larger one."""
 
     def chunks(self, key: str, offset: int, size: int | None) -> Iterator[bytes | memoryview]:
         """``size`` bytes from ``offset``, or all that follow; goes on by itself after a broken connection."""
@@ -41,7 +47,33 @@ class ObjectStorage(Protocol):
         """Store a small object, whole or not at all; False when not ``replace`` and one is there."""
 
     def upload(self, key: str, contents: Readable, progress: Progress) -> int:
-        """Store a large object, whole or not at all; what an interrupted upload left is used. Returns bytes sent."""
+        """Store a large object, whole or not at all; what an interrupted upload left is used. Returns bytes sent.
+
+        ``contents`` is read as a whole, in order, also what is there already; what it raises, at its last byte too,
+        leaves the key as it was. ``progress`` advances by its size.
+        """
 
     def keys(self, prefix: str) -> tuple[str, ...] | None:
         """All keys with this prefix, sorted; None where the place cannot list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedNar:
+    """The file that a cache keeps of a NAR. ``compression`` is a narinfo's word, ``none`` where it is the NAR itself."""
+
+    contents: Readable
+    compression: str
+    file_hash: Hash
+
+
+class NarPacker(Protocol):
+    """Decides how a NAR is kept, and makes the file."""
+
+    def packed(
+        self, nar: Readable, nar_hash: Hash, progress: Progress, *, rather_plain: bool
+    ) -> AbstractContextManager[PackedNar]:
+        """What a cache is to keep of this NAR, as long as it is needed. Reading it reads ``nar`` as a whole.
+
+        ``rather_plain``: others look for the NAR by its own hash, so it is compressed only where that was asked for.
+        ``progress`` advances by the NAR's size when the NAR was read here, to be compressed.
+        """

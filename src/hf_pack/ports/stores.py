@@ -50,11 +50,12 @@ class AddedTree:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageFiles:
-    """Places inside a package: its ``hf-pack.json``, and the directory with the model's files; and its Triton name."""
+    """Places inside a package: its ``hf-pack.json``, and the directory with the model's files; and what names say."""
 
     provenance: str
     files: str
     triton_model_name: str | None
+    build_version: int | None = None
 
 
 class Store(Protocol):

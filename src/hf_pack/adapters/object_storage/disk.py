@@ -15,10 +15,9 @@ from hf_pack.disk.locks import is_still
 from hf_pack.disk.write_back import WriteBack
 from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
-from hf_pack.ports import Progress, Readable
+from hf_pack.ports import SMALL, Progress, Readable
 
 _CHUNK = 1 << 20
-_MOST_SMALL = 1 << 20
 STAGING = ".hf-pack-staging"
 
 
@@ -46,15 +45,18 @@ class DiskStorage:
             except FileNotFoundError:
                 return None
 
-    def small(self, key: str) -> bytes | None:
+    def small(self, key: str, limit: int = SMALL) -> bytes | None:
         """See :class:`hf_pack.ports.ObjectStorage`."""
         place = self._place(key)
         with self._as_hub_error(place):
             try:
                 with place.open("rb") as file:
-                    return file.read(_MOST_SMALL)
+                    contents = file.read(limit + 1)
             except (FileNotFoundError, NotADirectoryError):
                 return None
+        if len(contents) > limit:
+            raise HubError(f"{place}: is larger than {limit} bytes")
+        return contents
 
     def chunks(self, key: str, offset: int, size: int | None) -> Iterator[bytes]:
         """See :class:`hf_pack.ports.ObjectStorage`."""

@@ -11,16 +11,16 @@ from urllib3 import Retry
 
 from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
-from hf_pack.ports import Progress, Readable
+from hf_pack.ports import SMALL, Progress, Readable
 from hf_pack.web_pool import Answer, WebPool
 
 _CHUNK = 1 << 20
-_MOST_SMALL = 1 << 20
 _TRIES = 5  #: in a row that bring nothing
 _MAY_PASS = (429, 500, 502, 503, 504)
 _CONNECTIONS = 16
 _NOT_THERE = (403, 404, 410)
-_URL_CHARACTERS = "!#$%&'()*,/:;=?@~"  #: what a narinfo's URL may hold; "+" is a space to some servers, so it is not
+_KEY_CHARACTERS = "!$&'()*,/:;=@~"  #: "+" is a space to some servers, so it is written otherwise
+_URL_CHARACTERS = _KEY_CHARACTERS + "#%?"  #: a narinfo's URL is one already
 
 
 class WebStorage:
@@ -52,16 +52,18 @@ class WebStorage:
             self._check(answer, key, 200)
             return int(answer.headers.get("Content-Length") or 0)
 
-    def small(self, key: str) -> bytes | None:
+    def small(self, key: str, limit: int = SMALL) -> bytes | None:
         """See :class:`hf_pack.ports.ObjectStorage`."""
         with closing(self._send("GET", key)) as answer:
             try:
-                data = answer.read(_MOST_SMALL)  # of an error, too: the connection stays usable so
+                data = answer.read(limit + 1)  # of an error, too: the connection stays usable so
             except OSError as error:
                 raise self._failed(key, error) from None
             if answer.status in _NOT_THERE:
                 return None
             self._check(answer, key, 200)
+            if len(data) > limit:
+                raise HubError(f"{self._name}: {key}: is larger than {limit} bytes")
             return data
 
     def chunks(self, key: str, offset: int, size: int | None) -> Iterator[memoryview]:
@@ -72,7 +74,8 @@ class WebStorage:
             last = "" if size is None else str(offset + size - 1)
             before, problem = done, "ends early"
             try:
-                with closing(self._send("GET", key, {"Range": f"bytes={offset + done}-{last}"})) as answer:
+                headers = {"Range": f"bytes={offset + done}-{last}"}
+                with closing(self._send("GET", key, headers, safe=_URL_CHARACTERS)) as answer:
                     skip = self._skip(answer, key, offset + done)
                     while got := answer.read_into(buffer):
                         fresh = buffer[skip : got if size is None else min(got, skip + size - done)]
@@ -131,17 +134,23 @@ class WebStorage:
             )
 
     def _send(
-        self, method: str, key: str, headers: Mapping[str, str] | None = None, body: bytes | io.RawIOBase | None = None
+        self,
+        method: str,
+        key: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | io.RawIOBase | None = None,
+        *,
+        safe: str = _KEY_CHARACTERS,
     ) -> Answer:
         try:
-            return self._pool.send(method, self._url(key), headers or {}, body)
+            return self._pool.send(method, self._url(key, safe), headers or {}, body)
         except OSError as error:
             raise self._failed(key, error) from None
 
-    def _url(self, key: str) -> str:
+    def _url(self, key: str, safe: str) -> str:
         # A narinfo is a stranger's: it must not have this machine ask others, which may be inside its own network.
         try:
-            url = urljoin(self._base, quote(key, safe=_URL_CHARACTERS))
+            url = urljoin(self._base, quote(key, safe=safe))
         except ValueError:
             url = ""
         if not url.startswith(self._base):
