@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hf_pack.ports import (
         BlobFinder,
         BlobSource,
+        Machine,
         ObjectStorage,
         Progress,
         Source,
@@ -229,6 +230,14 @@ def open_store(url: str | None = None, environ: Mapping[str, str] | None = None)
     from hf_pack.adapters.embedded.store import EmbeddedStore
 
     return EmbeddedStore(_root(wanted))
+
+
+def open_machine(environ: Mapping[str, str] | None = None) -> Machine:
+    """This machine as the place where runtimes run; what they write is in this user's state directory."""
+    from hf_pack.adapters.runtimes_here.machine import ThisMachine
+
+    variables = os.environ if environ is None else environ
+    return ThisMachine((_home(variables, "XDG_STATE_HOME", "~/.local/state") / "serve").absolute())
 
 
 def store_note(url: str | None = None, environ: Mapping[str, str] | None = None) -> str | None:

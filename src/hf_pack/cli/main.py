@@ -20,9 +20,10 @@ from hf_pack.cli.output import with_store
 from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
-    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "diff", "bump", "export",
+    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "serve", "env", "diff", "bump", "export",
     "flox-check", "publish", "serve-cache", "gc", "log", "roots", "completion",
 )  # fmt: skip
+PASSING_ON = ("serve", "env")  #: commands that pass what follows `--` to a runtime
 
 DESCRIPTION = """\
 hf-pack packages Hugging Face model weights as immutable, content-addressed Nix store objects,
@@ -107,9 +108,11 @@ def _run(arguments: Sequence[str]) -> int:
         argcomplete.autocomplete(build_parser())
     # A command that is named first needs no other one's parser, which is most of what starting takes.
     parser = build_parser(arguments[:1] if arguments and arguments[0] in COMMAND_NAMES else COMMAND_NAMES)
+    arguments, passed_on = _passed_on(arguments)
     as_json, store = "--json" in arguments, None
     try:
         parsed = parser.parse_args(arguments)
+        parsed.passed_on = passed_on
         if parsed.version:
             from importlib.metadata import version
 
@@ -125,6 +128,15 @@ def _run(arguments: Sequence[str]) -> int:
     except Error as error:
         report(error, as_json=as_json, store=store)
         return error.exit_code
+
+
+def _passed_on(arguments: Sequence[str]) -> tuple[Sequence[str], tuple[str, ...]]:
+    """The command's own arguments, and those behind ``--`` that it passes to the program that it starts."""
+    command = next((text for text in arguments if text in COMMAND_NAMES), None)
+    if command not in PASSING_ON or "--" not in arguments:
+        return arguments, ()
+    end = list(arguments).index("--")
+    return arguments[:end], tuple(arguments[end + 1 :])
 
 
 @contextlib.contextmanager

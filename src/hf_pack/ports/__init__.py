@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob
 from hf_pack.ports.progress import Progress
+from hf_pack.ports.serving import Machine, Server
 from hf_pack.ports.shipping import SMALL, NarPacker, ObjectStorage, PackedNar, Readable
 from hf_pack.ports.sources import Source, SourceFile, SourceListing, Sources
 from hf_pack.ports.stores import AddedBlob, AddedTree, FileToAdd, PackageFiles, Store
@@ -21,6 +22,7 @@ __all__ = [
     "BlobSource",
     "ByteRange",
     "FileToAdd",
+    "Machine",
     "NarPacker",
     "ObjectStorage",
     "PackageFiles",
@@ -28,6 +30,7 @@ __all__ = [
     "Progress",
     "Readable",
     "Reception",
+    "Server",
     "Source",
     "SourceFile",
     "SourceListing",

@@ -1,0 +1,16 @@
+"""Which versions of a runtime a package is for (PEP 440)."""
+
+from __future__ import annotations
+
+
+def satisfies(version: str, requirement: str) -> bool:
+    """Whether the version meets the specifiers (``>=0.30,<0.40``); a build of the same version (``+cpu``) does, and a
+    pre-release that is new enough. A version that is none by PEP 440 does not."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        found = Version(version)
+    except InvalidVersion:
+        return False
+    return SpecifierSet(requirement).contains(found, prereleases=True)

@@ -1,0 +1,114 @@
+"""vLLM's engine parameters in SGLang's words, as far as it has them (``sglang/srt/arg_groups/fields``, 0.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from hf_pack.model.json_value import JsonObject, JsonValue
+from hf_pack.runtimes.flags import word
+
+#: Same meaning under another name, or under the same one.
+_RENAMED: Mapping[str, str] = {
+    "cpu_offload_gb": "cpu_offload_gb",
+    "data_parallel_size": "dp_size",
+    "disable_custom_all_reduce": "disable_custom_all_reduce",
+    "dtype": "dtype",
+    "enable_lora": "enable_lora",
+    "enforce_eager": "disable_cuda_graph",
+    "gpu_memory_utilization": "mem_fraction_static",
+    "hf_overrides": "json_model_override_args",
+    "limit_mm_per_prompt": "limit_mm_data_per_request",
+    "max_lora_rank": "max_lora_rank",
+    "max_loras": "max_loras_per_batch",
+    "max_model_len": "context_length",
+    "max_num_batched_tokens": "chunked_prefill_size",
+    "max_num_queued_reqs": "max_queued_requests",
+    "max_num_seqs": "max_running_requests",
+    "nnodes": "nnodes",
+    "node_rank": "node_rank",
+    "pipeline_parallel_size": "pp_size",
+    "seed": "random_seed",
+    "served_model_name": "served_model_name",
+    "stream_interval": "stream_interval",
+    "tensor_parallel_size": "tp_size",
+    "trust_remote_code": "trust_remote_code",
+}
+#: Keys whose values have other names, or names of which SGLang has some: vLLM's value to SGLang's.
+_VALUES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "kv_cache_dtype": (
+        "kv_cache_dtype",
+        {
+            "auto": "auto",
+            "bfloat16": "bfloat16",
+            "fp8": "fp8_e4m3",
+            "fp8_e4m3": "fp8_e4m3",
+            "fp8_e5m2": "fp8_e5m2",
+            "nvfp4": "nvfp4",
+        },
+    ),
+    "load_format": (
+        "load_format",
+        {name: name for name in ("auto", "bitsandbytes", "dummy", "gguf", "mistral", "npcache", "pt", "runai_streamer")}
+        | {"safetensors": "safetensors", "sharded_state": "sharded_state"},
+    ),
+    "model_impl": ("model_impl", {"auto": "auto", "transformers": "transformers", "vllm": "sglang"}),
+    "quantization": (
+        "quantization",
+        {
+            name: name
+            for name in (
+                *("awq", "awq_marlin", "bitsandbytes", "compressed-tensors", "fp8", "gguf", "gptq", "gptq_marlin"),
+                *("modelopt", "modelopt_fp4", "modelopt_mixed", "moe_wna16", "mxfp4", "mxfp8", "quark"),
+            )
+        }
+        | {"auto_awq": "awq", "auto_gptq": "gptq", "gpt_oss_mxfp4": "mxfp4", "inc": "auto-round"},
+    ),
+    "scheduling_policy": ("schedule_policy", {"fcfs": "fcfs", "priority": "priority"}),
+    "tokenizer_mode": ("tokenizer_mode", {"auto": "auto", "hf": "auto", "slow": "slow"}),
+    "generation_config": ("sampling_defaults", {"auto": "model", "vllm": "openai"}),
+}
+_NO_CHANGE: JsonObject = {}
+#: Switches that the two have the other way round, or that SGLang has on already.
+_SWITCHES: Mapping[str, Callable[[bool], JsonObject]] = {
+    "enable_chunked_prefill": lambda on: _NO_CHANGE if on else {"chunked_prefill_size": -1},
+    "enable_prefix_caching": lambda on: _NO_CHANGE if on else {"disable_radix_cache": True},
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translated:
+    """SGLang's parameters, and a sentence for each of vLLM's that it has no word for."""
+
+    parameters: JsonObject
+    notes: tuple[str, ...]
+
+
+def translate(parameters: JsonObject, own: JsonObject) -> Translated:
+    """What ``parameters`` (vLLM's) are to SGLang, overridden and completed by ``own`` (SGLang's already)."""
+    found: dict[str, JsonValue] = {}
+    notes = []
+    for key, value in parameters.items():
+        changed = _one(key, value)
+        if changed is None:
+            notes.append(f"SGLang has nothing for vLLM's {key} = {word(value)}: [sglang] says what it should do")
+        else:
+            found.update(changed)
+    if "mem_fraction_static" in found and "mem_fraction_static" not in own:
+        notes.append(
+            "SGLang's mem_fraction_static counts weights and KV cache, vLLM's gpu_memory_utilization everything: "
+            "set mem_fraction_static in [sglang] if memory runs out"
+        )
+    return Translated(parameters={**found, **own}, notes=tuple(notes))
+
+
+def _one(key: str, value: JsonValue) -> JsonObject | None:
+    if key in _RENAMED:
+        return {_RENAMED[key]: value}
+    if key in _VALUES:
+        name, values = _VALUES[key]
+        return {name: values[value]} if isinstance(value, str) and value in values else None
+    if key in _SWITCHES and isinstance(value, bool):
+        return _SWITCHES[key](value)
+    # A switch that is off in both says nothing.
+    return _NO_CHANGE if value is False else None

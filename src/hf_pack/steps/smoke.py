@@ -1,0 +1,105 @@
+"""Smoke test: start a runtime, wait for it, have it say something, stop it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_pack.errors import Error
+from hf_pack.ports import Machine, Progress, Server
+from hf_pack.steps.serve import Prepared
+
+_PAUSE = 0.1  #: seconds between two looks
+_LINES = 15  #: of the log, when it fails
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What one model answered; seconds until its first piece of text and until the end."""
+
+    model_name: str
+    text: str
+    first_token_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smoked:
+    """How it went. Seconds: from the start of the process until it takes connections, from then until it is ready.
+
+    ``problem`` is empty when every model answered; ``log`` has what the runtime printed.
+    """
+
+    start_seconds: float | None
+    load_seconds: float | None
+    answers: tuple[Said, ...]
+    problem: str
+    last_lines: tuple[str, ...]
+    log: Path
+
+
+def smoke(prepared: Prepared, machine: Machine, prompt: str, timeout: float, log: Path, progress: Progress) -> Smoked:
+    """Within ``timeout`` seconds to become ready, and as many for each answer. No process is left, whatever happens."""
+    launch, runtime = prepared.launch, prepared.runtime
+    began = time.monotonic()
+    server = machine.start(launch, log)
+    start_seconds = load_seconds = None
+    answers: list[Said] = []
+    problem = ""
+    lines: tuple[str, ...] = ()
+    try:
+        progress.note(f"{runtime.title} starts; it prints to {log}")
+        problem = _wait(server, server.accepts, "does not listen", began + timeout)
+        if not problem:
+            start_seconds = time.monotonic() - began
+            problem = _wait(server, lambda: server.is_ready(runtime.health), "is not ready", began + timeout)
+        if not problem:
+            load_seconds = time.monotonic() - began - (start_seconds or 0.0)
+            answers.extend(_ask(server, prepared, name, prompt, timeout) for name in launch.model_names)
+    except Error as error:
+        problem = error.message
+    finally:
+        lines = server.last_lines(_LINES)
+        server.stop()
+    return Smoked(
+        start_seconds=start_seconds,
+        load_seconds=load_seconds,
+        answers=tuple(answers),
+        problem=problem,
+        last_lines=lines if problem else (),
+        log=log,
+    )
+
+
+def _wait(server: Server, holds: Callable[[], bool], otherwise: str, until: float) -> str:
+    while not holds():
+        if server.exit_code is not None:
+            return f"the runtime ended with exit code {server.exit_code}"
+        if time.monotonic() > until:
+            return f"the runtime {otherwise} in time"
+        time.sleep(_PAUSE)
+    return ""
+
+
+def _ask(server: Server, prepared: Prepared, name: str, prompt: str, timeout: float) -> Said:
+    request = prepared.runtime.request(name, prompt)
+    began = time.monotonic()
+    first: float | None = None
+    pieces = []
+    for event in server.stream(request.path, request.body, timeout):
+        try:
+            text = prepared.runtime.text(event)
+        except ValueError as error:
+            raise SmokeError(f"{name} gave no text: {error}") from None
+        if text and first is None:
+            first = time.monotonic() - began
+        pieces.append(text)
+    if first is None:
+        raise SmokeError(f"{name} answered without any text")
+    return Said(model_name=name, text="".join(pieces), first_token_seconds=first, seconds=time.monotonic() - began)
+
+
+class SmokeError(Error):
+    """A model that is served and does not answer as it should."""
