@@ -14,6 +14,7 @@ from hf_pack.errors import ManifestError, StoreError, UsageError
 from hf_pack.model.workspace_template import FILE_NAME
 
 if TYPE_CHECKING:
+    from hf_pack.model.findings import Rebuilt
     from hf_pack.model.manifest import HubSource, PathSource
     from hf_pack.model.workspace_document import WorkspaceSettings
     from hf_pack.ports import (
@@ -238,6 +239,20 @@ def open_machine(environ: Mapping[str, str] | None = None) -> Machine:
 
     variables = os.environ if environ is None else environ
     return ThisMachine((_home(variables, "XDG_STATE_HOME", "~/.local/state") / "serve").absolute())
+
+
+def rebuild_store(url: str | None, progress: Progress) -> Rebuilt:
+    """Make the database of an embedded store anew. Raises UsageError for the machine's own store, StoreError."""
+    wanted = _resolved(url, os.environ)
+    if wanted == DAEMON:
+        raise UsageError(
+            "this machine's Nix store is Nix's to repair",
+            hint="nix-store --verify --check-contents --repair; or name an embedded store with --store PATH",
+        )
+    from hf_pack.adapters.embedded.layout import StoreLayout
+    from hf_pack.adapters.embedded.rebuild import rebuild
+
+    return rebuild(StoreLayout.at(_root(wanted)), progress)
 
 
 def store_note(url: str | None = None, environ: Mapping[str, str] | None = None) -> str | None:

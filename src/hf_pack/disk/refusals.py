@@ -50,6 +50,11 @@ def out_of_space(*, needed: int, free: int, place: Path) -> StoreError:
     return StoreError(f"the store needs {needed:,} bytes, {free:,} are free\n  at {place}", hint=_HINTS[errno.ENOSPC])
 
 
+def existing(place: Path) -> Path:
+    """It, or the directory that it will be made in."""
+    return next(path for path in (place, *place.parents) if path.exists())
+
+
 def free_bytes(place: Path) -> int:
     """Bytes of disk that this user may still fill."""
     status = os.statvfs(place)
@@ -66,5 +71,5 @@ def _database_refusal(action: str, root: Path, error: sqlite3.Error) -> StoreErr
     elif name.startswith("SQLITE_BUSY"):
         hint = "another process holds the store's database: try again when it is done"
     elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        hint = "restore the database from a copy, or choose another store with --store"
+        hint = "hf-pack store repair, which makes the database anew from the objects"
     return StoreError(f"cannot {action}: database: {error}\n  at {root}/nix/var/nix/db/db.sqlite", hint=hint)

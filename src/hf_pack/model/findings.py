@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hf_pack.formats.store_path import StorePath
+from hf_pack.model.path_info import PathInfo
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
@@ -35,3 +36,15 @@ class Collection:
     deleted: tuple[StorePath, ...]
     kept: int
     freed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """A store's database made anew: what is valid now, and what nothing vouches for.
+
+    ``old_database`` is where the database that was there is kept, None when there was none.
+    """
+
+    registered: tuple[PathInfo, ...]
+    unproved: tuple[Problem, ...]
+    old_database: str | None
