@@ -10,14 +10,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from tests.corpus import read_tree
+from tests.corpus import read_tree, write_tree
 
+from hf_pack.disk.incoming import path_info_of, require_references
 from hf_pack.disk.nar_on_disk import NarOnDisk
+from hf_pack.disk.proven_nar import ProvenNar, require_authentic
 from hf_pack.errors import IntegrityError, StoreError
-from hf_pack.formats import nar
+from hf_pack.formats import nar, nar_reader
 from hf_pack.formats.hashes import Hash
+from hf_pack.formats.narinfo import NarInfo
+from hf_pack.formats.signing import PublicKey
 from hf_pack.formats.store_path import (
     StorePath,
     flat_content_address,
@@ -171,6 +176,25 @@ class MemoryStore:
             registration_time=1,
         )
         return self._infos[path]
+
+    def add_object(
+        self,
+        info: NarInfo,
+        nar: Iterable[bytes | memoryview],
+        *,
+        trusted_keys: Sequence[PublicKey] = (),
+        repair: bool = False,
+    ) -> None:
+        if info.store_path in self.keep([info.store_path, *info.references]) and not repair:
+            return
+        if self._infos.get(info.store_path) is None or self._infos[info.store_path].nar_hash != info.nar_hash:
+            require_authentic(info, trusted_keys)
+        require_references(info, self._infos.keys())
+        data = b"".join(ProvenNar(info, nar).raw())
+        _remove(self.real_path(info.store_path))
+        self._directory.mkdir(parents=True, exist_ok=True)
+        write_tree(nar_reader.parse(data), self.real_path(info.store_path))
+        self._infos[info.store_path] = replace(path_info_of(info), registration_time=1)
 
     def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         info = self._infos.get(store_path)

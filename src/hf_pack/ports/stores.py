@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hf_pack.formats.hashes import Hash
+    from hf_pack.formats.narinfo import NarInfo
+    from hf_pack.formats.signing import PublicKey
     from hf_pack.formats.store_path import StorePath
     from hf_pack.model.findings import Collection, Problem, Root
     from hf_pack.model.lock import Blob
@@ -102,6 +104,22 @@ class Store(Protocol):
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make and register the plan's tree; its blobs are valid already. All or nothing."""
+
+    def add_object(
+        self,
+        info: NarInfo,
+        nar: Iterable[bytes | memoryview],
+        *,
+        trusted_keys: Sequence[PublicKey] = (),
+        repair: bool = False,
+    ) -> None:
+        """Make an object of any kind valid by its NAR, all or nothing; what it refers to is valid already.
+
+        Its content address proves it. One without needs a signature: by one of ``trusted_keys``, or in the machine's
+        store by whom Nix's own settings trust. A chunk of ``nar`` may be overwritten once the next is asked for, and
+        nothing is read when the object is there; with ``repair`` it takes the place of one that is. Raises
+        IntegrityError that names the object, PolicyError for a missing signature, StoreError.
+        """
 
     def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         """Re-hash an object against what the store recorded, and its path against its content address.

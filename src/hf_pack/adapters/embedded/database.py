@@ -21,8 +21,8 @@ from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.path_info import PathInfo
 
 _VALUES = 500  # of one query; every SQLite takes 999
-_COLUMNS = "id, path, hash, narSize, ca, registrationTime"
-_Row = tuple[int, str, str, int | None, str | None, int]
+_COLUMNS = "id, path, hash, narSize, ca, registrationTime, sigs"
+_Row = tuple[int, str, str, int | None, str | None, int, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +163,12 @@ class Database:
         with self.writing() as connection:
             for info in infos:
                 connection.execute(
-                    "insert into ValidPaths (path, hash, registrationTime, narSize, ca) values (?, ?, ?, ?, ?)"
+                    "insert into ValidPaths (path, hash, registrationTime, narSize, ca, sigs) values (?, ?, ?, ?, ?, ?)"
                     " on conflict (path) do update set hash = excluded.hash, narSize = excluded.narSize,"
-                    " ca = excluded.ca",
+                    " ca = excluded.ca, sigs = coalesce(excluded.sigs, sigs)",
                     (
                         str(info.store_path), info.nar_hash.hex_text(), info.registration_time or int(time.time()),
-                        info.nar_size, info.content_address,
+                        info.nar_size, info.content_address, " ".join(info.signatures) or None,
                     ),
                 )  # fmt: skip
             for info in infos:
@@ -281,7 +281,7 @@ def _identity(connection: sqlite3.Connection, store_path: StorePath) -> int | No
 
 
 def _info(row: _Row, references: Iterable[StorePath]) -> PathInfo:
-    _id, path, nar_hash, nar_size, content_address, registration_time = row
+    _id, path, nar_hash, nar_size, content_address, registration_time, signatures = row
     try:
         return PathInfo(
             store_path=StorePath.parse(path),
@@ -290,6 +290,7 @@ def _info(row: _Row, references: Iterable[StorePath]) -> PathInfo:
             references=tuple(sorted(references)),
             content_address=content_address or None,
             registration_time=registration_time,
+            signatures=tuple((signatures or "").split()),
         )
     except FormatError as error:
         raise StoreError(f"the store's database holds a bad row\n  {path!r}: {error}") from error

@@ -23,6 +23,8 @@ from hf_pack.formats.store_path import StorePath
 if TYPE_CHECKING:  # reading what is valid takes little; each method imports what it works with
     from hf_pack.adapters.embedded.blobs import BlobAdder
     from hf_pack.adapters.embedded.trees import TreeAdder
+    from hf_pack.formats.narinfo import NarInfo
+    from hf_pack.formats.signing import PublicKey
     from hf_pack.model.findings import Collection, Root
     from hf_pack.model.lock import Blob
     from hf_pack.model.path_info import PathInfo
@@ -143,6 +145,21 @@ class EmbeddedStore(ObjectsOnDisk):
         """See :class:`hf_pack.ports.Store`."""
         with self._writing("add the package to the store"):
             return self._trees.add(plan, progress)
+
+    def add_object(
+        self,
+        info: NarInfo,
+        nar: Iterable[bytes | memoryview],
+        *,
+        trusted_keys: Sequence[PublicKey] = (),
+        repair: bool = False,
+    ) -> None:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.adapters.embedded.incoming import ObjectAdder
+
+        with self._writing("add an object to the store"):
+            adder = ObjectAdder(layout=self._layout, database=self._database, temp_roots=self._temp_roots)
+            adder.add(info, nar, trusted_keys, repair=repair)
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""

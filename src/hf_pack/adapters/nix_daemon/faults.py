@@ -47,6 +47,8 @@ def _hint(message: str) -> str:
         return "free some space (`hf-pack gc` deletes what nothing needs), or choose another store with --store"
     if "not privileged" in message or "not trusted" in message or ("repair" in message and "not allowed" in message):
         return "run it as root, or as a user in `trusted-users` of nix.conf"
-    if "lacks a signature" in message or "is not valid" in message:
+    if "lacks a valid signature" in message or "lacks a signature" in message:
+        return "its publisher's key has to be among `trusted-public-keys` of nix.conf"
+    if "is not valid" in message:
         return "run `hf-pack build` again: it adds what is missing"
     return ""

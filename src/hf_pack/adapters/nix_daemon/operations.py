@@ -33,6 +33,7 @@ class _Operation(IntEnum):
     QUERY_PATH_FROM_HASH_PART = 29
     QUERY_SUBSTITUTABLE_PATH_INFOS = 30
     QUERY_VALID_PATHS = 31
+    ADD_TO_STORE_NAR = 39
 
 
 class _Collect(IntEnum):
@@ -71,6 +72,28 @@ def add_to_store(
     )
     store_path = _store_path(answer.text())
     return _path_info(store_path, answer)
+
+
+def add_to_store_nar(connection: Connection, info: PathInfo, body: Iterable[bytes], *, repair: bool = False) -> None:
+    """Make an object valid that its content address or a signature vouches for, by the daemon's own settings.
+
+    It has a temporary root only when it was named before. Raises DaemonRefusedError.
+    """
+    connection.stream(
+        _Operation.ADD_TO_STORE_NAR,
+        wire.text(str(info.store_path)),
+        wire.text(""),  # deriver
+        wire.text(info.nar_hash.hex()),
+        wire.texts(map(str, info.references)),
+        wire.number(info.registration_time),
+        wire.number(info.nar_size),
+        wire.number(0),  # ultimate
+        wire.texts(info.signatures),
+        wire.text(info.content_address or ""),
+        wire.number(repair),
+        wire.number(0),  # signatures are checked
+        body=body,
+    )
 
 
 def query_path_info(connection: Connection, store_path: StorePath) -> PathInfo | None:
@@ -166,7 +189,7 @@ def _path_info(store_path: StorePath, answer: Decoder) -> PathInfo:
     references = tuple(sorted(_store_path(text) for text in answer.texts()))
     registration_time, nar_size = answer.number(), answer.number()
     answer.boolean()  # ultimate
-    answer.texts()  # signatures
+    signatures = tuple(sorted(answer.texts()))
     content_address = answer.text()
     return PathInfo(
         store_path=store_path,
@@ -175,6 +198,7 @@ def _path_info(store_path: StorePath, answer: Decoder) -> PathInfo:
         references=references,
         content_address=content_address or None,
         registration_time=registration_time,
+        signatures=signatures,
     )
 
 

@@ -21,6 +21,8 @@ from hf_pack.errors import StoreError
 if TYPE_CHECKING:
     from hf_pack.adapters.nix_daemon.blobs import BlobAdder
     from hf_pack.adapters.nix_daemon.trees import TreeAdder
+    from hf_pack.formats.narinfo import NarInfo
+    from hf_pack.formats.signing import PublicKey
     from hf_pack.formats.store_path import StorePath
     from hf_pack.model.findings import Collection, Root
     from hf_pack.model.lock import Blob
@@ -143,6 +145,20 @@ class NixDaemonStore(ObjectsOnDisk):
         """See :class:`hf_pack.ports.Store`."""
         with self._writing("add the package to the store"):
             return self._trees.add(plan, progress)
+
+    def add_object(
+        self,
+        info: NarInfo,
+        nar: Iterable[bytes | memoryview],
+        *,
+        trusted_keys: Sequence[PublicKey] = (),  # noqa: ARG002 - Nix has its own
+        repair: bool = False,
+    ) -> None:
+        """See :class:`hf_pack.ports.Store`. Whom to trust is said by Nix's own settings."""
+        from hf_pack.adapters.nix_daemon import incoming
+
+        with self._writing("add an object to the store"):
+            incoming.add(self._link, info, nar, repair=repair)
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""
