@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hf_pack.api import add, build, bump, collect_garbage, diff, init, lock, plan, stale, verify
+    from hf_pack.api import add, build, bump, collect_garbage, diff, init, lock, plan, publish, stale, verify
     from hf_pack.errors import Error
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "init",
     "lock",
     "plan",
+    "publish",
     "stale",
     "verify",
 ]

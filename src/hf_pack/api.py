@@ -19,22 +19,38 @@ from hf_pack.errors import LockError, UsageError
 from hf_pack.steps.quiet import QUIET
 
 if TYPE_CHECKING:  # every function imports the step that it runs: most commands need one of them
+    from hf_pack.adapters.nar_packer import Compression
     from hf_pack.model.build_meta import BuildMeta
     from hf_pack.model.differences import Difference
     from hf_pack.model.findings import Collection
     from hf_pack.model.hub_ids import RepoId
     from hf_pack.model.manifest import HubSource, PathSource
+    from hf_pack.model.published import Published
     from hf_pack.ports import Progress, Store, Workspace
     from hf_pack.steps.add import Added
     from hf_pack.steps.contents import Contents, LockedContents
     from hf_pack.steps.lock import Locked
     from hf_pack.steps.packages import Package
+    from hf_pack.steps.publish import Shipped
     from hf_pack.steps.realise import Built
     from hf_pack.steps.verify import Verified
 
 UPSTREAM = "upstream"  #: ``NAME@upstream``: what the manifest's revision is on the Hub now
 
-__all__ = ["add", "build", "bump", "collect_garbage", "diff", "init", "lock", "plan", "stale", "verify"]
+__all__ = [
+    "add",
+    "build",
+    "bump",
+    "collect_garbage",
+    "diff",
+    "init",
+    "lock",
+    "plan",
+    "publish",
+    "search",
+    "stale",
+    "verify",
+]
 
 
 def init(directory: Path | str = ".") -> Path:
@@ -248,6 +264,52 @@ def bump(name: str, changelog: str, *, workspace: Path | str = ".") -> tuple[str
 
     place = wiring.open_workspace(Path(workspace))
     return bumping.bump(workspace_files.find_name(place, name), changelog, place)
+
+
+def publish(
+    name: str,
+    *,
+    to: Sequence[str] = (),
+    sign: Sequence[Path | str] = (),
+    compression: Compression = "auto",
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> tuple[Shipped, ...]:
+    """Send a built package (a name, a store path or ``pname@version``) and what it refers to into binary caches.
+
+    ``to`` are their URLs (none: ``targets`` of ``hf-pack.toml``), ``sign`` secret key files. Raises UsageError,
+    StoreError, IntegrityError, HubError, PolicyError for a version that names another content there.
+    """
+    from hf_pack.adapters.key_files import read_secret_key
+    from hf_pack.adapters.nar_packer import NarFiles
+    from hf_pack.steps import publish as publishing
+    from hf_pack.steps.locate import locate
+
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
+    where = "--to" if to else "hf-pack.toml: targets"
+    urls = to or (wiring.read_settings(place).targets if place is not None else ())
+    if not urls:
+        raise UsageError("nowhere to publish to", hint=f"hf-pack publish {name} --to URL, or targets in hf-pack.toml")
+    keys = [read_secret_key(Path(path)) for path in sign]
+    storages = [wiring.open_storage(url, where=where) for url in urls]
+    store_path = locate(name, place, chosen)
+    return tuple(
+        publishing.publish(store_path, chosen, storage, NarFiles(compression), keys, progress) for storage in storages
+    )
+
+
+def search(text: str = "", *, caches: Sequence[str] = (), workspace: Path | str = ".") -> tuple[Published, ...]:
+    """Versions that were published to binary caches (URLs; none: ``caches`` of ``hf-pack.toml``) and hold every word
+    of ``text``. Raises UsageError, HubError."""
+    from hf_pack.steps import search as searching
+
+    place = wiring.optional_workspace(Path(workspace))
+    where = "--from" if caches else "hf-pack.toml: caches"
+    urls = caches or (wiring.read_settings(place).caches if place is not None else ())
+    if not urls:
+        raise UsageError("no cache to search", hint="hf-pack search --from URL, or caches in hf-pack.toml")
+    return searching.search(text, [wiring.open_storage(url, where=where) for url in urls])
 
 
 def collect_garbage(*, dry_run: bool = False, store: str | None = None) -> Collection:

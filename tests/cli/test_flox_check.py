@@ -142,8 +142,8 @@ def test_publish_refuses_a_version_that_names_a_second_content(place: Place, flo
 
 def test_publish_says_what_is_possible(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.build()
-    ran = place.run("publish", "tiny-llm", "--to", "s3://bucket")
-    assert ran.code == 2 and "expected flox, found 's3://bucket'" in ran.err
+    ran = place.run("publish", "tiny-llm", "--to", "ssh://bucket")
+    assert ran.code == 2 and "no such kind of cache\n  --to: expected file://" in ran.err
     monkeypatch.setenv("PATH", "/nowhere")
     ran = place.run("publish", "tiny-llm", "--to", "flox")
     assert ran.code == 2 and "flox is not on PATH" in ran.err

@@ -21,7 +21,7 @@ from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
     "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "serve", "env", "diff", "bump", "export",
-    "flox-check", "publish", "serve-cache", "store", "gc", "log", "roots", "completion",
+    "flox-check", "publish", "search", "key", "serve-cache", "store", "gc", "log", "roots", "completion",
 )  # fmt: skip
 PASSING_ON = ("serve", "env")  #: commands that pass what follows `--` to a runtime
 

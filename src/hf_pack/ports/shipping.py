@@ -59,7 +59,7 @@ class ObjectStorage(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedNar:
-    """The file that a cache keeps of a NAR. ``compression`` is a narinfo's word, ``none`` where it is the NAR itself."""
+    """The file that a cache keeps of a NAR. ``compression`` is a narinfo's word; ``none``: it is the NAR itself."""
 
     contents: Readable
     compression: str

@@ -3,30 +3,80 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from hf_pack.cli.command import Command
-from hf_pack.cli.flox import check_repository, flox_arguments
-from hf_pack.cli.output import print_json
+from hf_pack.cli.command import Command, completed, store_argument
+from hf_pack.cli.output import count_words, print_json, size_words, talk
+
+if TYPE_CHECKING:
+    from hf_pack.steps.publish import Shipped
 
 FLOX = "flox"
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    flox_arguments(parser)
-    parser.add_argument("--to", metavar="URL", required=True, help="where to: flox, the catalogue")
-    parser.add_argument("--org", metavar="ORG", help="the organisation whose catalogue it is (default: your own)")
+    completed(
+        parser.add_argument("name", metavar="NAME", help="a package, a store path, or pname@version of what is built")
+    )
+    parser.add_argument(
+        "--to",
+        metavar="URL",
+        action="append",
+        help="a binary cache: file:///DIR, s3://BUCKET/PREFIX, gs://…, az://…, http(s)://…; or flox; may be repeated "
+        "(default: targets in hf-pack.toml)",
+    )
+    parser.add_argument(
+        "--sign", metavar="KEYFILE", action="append", default=[], help="sign with this secret key; may be repeated"
+    )
+    parser.add_argument(
+        "--compression",
+        choices=("auto", "none", "zstd"),
+        default="auto",
+        help="of NARs: auto takes zstd where a sample shrinks by a third (default)",
+    )
+    store_argument(parser)
+    flox = parser.add_argument_group("with --to flox")
+    flox.add_argument("--output", metavar="DIR", help="the repository that was exported (default: the workspace)")
+    flox.add_argument("--org", metavar="ORG", help="the organisation whose catalogue it is (default: your own)")
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from hf_pack import api
+    from hf_pack.cli.progress import TerminalProgress
+
+    if arguments.to == [FLOX]:
+        return _to_flox(arguments)
+    shipped = api.publish(
+        arguments.name,
+        to=arguments.to or (),
+        sign=arguments.sign,
+        compression=arguments.compression,
+        store=arguments.store,
+        progress=TerminalProgress(),
+    )
+    if arguments.json:
+        print_json(shipped)
+        return 0
+    for one in shipped:
+        _print(one)
+    return 0
+
+
+def _print(one: Shipped) -> None:
+    print(one.store_path)
+    rate = f", {size_words(int(one.bytes_sent / one.seconds))}/s" if one.bytes_sent and one.seconds else ""
+    name = one.store_path.name if one.entry is None else f"{one.entry.pname}@{one.entry.version}"
+    talk(
+        f"{name} is in {one.cache}: sent {one.objects_sent} of {count_words(one.objects, 'object')}, "
+        f"{size_words(one.bytes_sent)} in {one.seconds:.1f} s{rate}"
+    )
+
+
+def _to_flox(arguments: argparse.Namespace) -> int:
     from hf_pack.adapters.flox_command import find_flox
-    from hf_pack.errors import UsageError
+    from hf_pack.cli.flox import check_repository
     from hf_pack.steps.flox_check import require_publishable
 
-    if arguments.to != FLOX:
-        raise UsageError(
-            f"nothing can be published to {arguments.to!r}\n  --to: expected {FLOX}, found {arguments.to!r}",
-            hint=f"hf-pack publish {arguments.name} --to {FLOX}; `nix copy` fills binary caches",
-        )
     flox = find_flox()
     checked = check_repository(arguments)
     package = checked.package
@@ -43,11 +93,15 @@ COMMAND = Command(
     name="publish",
     summary="a package to where others get it",
     description=(
+        "Sends a built package and all that it refers to into a binary cache that Nix and hf-pack read, as far as\n"
+        "the cache lacks it, and gives it an entry in the cache's index by name. Run again after a failure, it\n"
+        "goes on where it was. Credentials for object storage are found as each cloud's own tools find them.\n"
         "--to flox goes through the checks of `hf-pack flox-check` and calls `flox publish` in the exported\n"
         "repository. A version that already names another content is refused (exit code 8)."
     ),
     examples=(
-        "hf-pack publish my-model --to flox",
+        "hf-pack publish my-model --to file:///srv/cache",
+        "hf-pack publish my-model --to 's3://models/cache?region=eu-central-1' --sign cache.example.org-1.secret",
         "hf-pack publish my-model --to flox --org my-team --output ../models-repository",
     ),
     arguments=_arguments,

@@ -1,0 +1,227 @@
+"""Publish: a package and all that it refers to into a binary cache, what is missing alone.
+
+The order is that nothing refers to what is not there: each NAR before its narinfo, blobs before the tree, the tree
+before its entry in the index by name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+
+from hf_pack.errors import HubError, StoreError
+from hf_pack.formats.cache_info import CacheInfo
+from hf_pack.formats.format_error import FormatError
+from hf_pack.formats.narinfo import NarInfo
+from hf_pack.formats.signing import SecretKey
+from hf_pack.formats.store_path import STORE_DIR, StorePath, parse_content_address
+from hf_pack.model.path_info import PathInfo
+from hf_pack.model.published import Published
+from hf_pack.ports import NarPacker, ObjectStorage, Progress, Store
+from hf_pack.side_by_side import Result, side_by_side
+from hf_pack.steps.describe import describe, is_package
+from hf_pack.steps.outgoing_nar import OutgoingNar
+from hf_pack.steps.published_index import refuse_second_content, write_entry, write_index
+from hf_pack.steps.quiet import QUIET
+
+CACHE_INFO = CacheInfo(want_mass_query=True, priority=40)
+_ASKED_AT_ONCE = 16
+_SENT_AT_ONCE = 4
+_SUFFIXES = {"none": "", "zstd": ".zst"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipped:
+    """What publishing cost. ``entry`` is None for an object that is no package, which has no name.
+
+    ``bytes_sent`` are of NARs as the cache keeps them. ``seconds`` is wall-clock time.
+    """
+
+    store_path: StorePath
+    cache: str
+    entry: Published | None
+    objects: int
+    objects_sent: int
+    bytes_sent: int
+    closure_size: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shipment:
+    """The parties to it."""
+
+    store: Store
+    storage: ObjectStorage
+    packer: NarPacker
+    keys: Sequence[SecretKey]
+    stop: Event
+
+
+def publish(
+    store_path: StorePath,
+    store: Store,
+    storage: ObjectStorage,
+    packer: NarPacker,
+    keys: Sequence[SecretKey],
+    progress: Progress,
+) -> Shipped:
+    """Send what the cache lacks of a valid object's closure, and give a package its entry in the index.
+
+    One request an object tells what is there. Every byte is proven while it is sent: of an object that is damaged here
+    the cache gets no narinfo. Raises StoreError, IntegrityError, HubError, PolicyError for a version that names
+    another content there.
+    """
+    started = time.monotonic()
+    shipment = _Shipment(store=store, storage=storage, packer=packer, keys=keys, stop=Event())
+    with store.session():
+        closure = _closure(store_path, store)
+        closure_size = sum(info.nar_size for info in closure)
+        entry = describe(closure[-1], closure_size, store) if is_package(store_path, store) else None
+        if entry is not None:
+            refuse_second_content(entry, storage)
+        _require_cache(storage)
+        known = _all([partial(_narinfo_there, info, storage) for info in closure], _ASKED_AT_ONCE, shipment)
+        missing = [info for info, narinfo in zip(closure, known, strict=True) if narinfo is None]
+        for narinfo in known:
+            if narinfo is not None:
+                _sign_there(narinfo, shipment)
+        progress.start("publish", sum(info.nar_size for info in missing))
+        try:
+            # The largest first, so that none is left to be sent alone; what others refer to before them.
+            leaves = sorted((info for info in missing if not info.references), key=lambda info: -info.nar_size)
+            sent = _all([partial(_send, info, shipment, progress) for info in leaves], _SENT_AT_ONCE, shipment)
+            sent += [_send(info, shipment, progress) for info in missing if info.references]
+        finally:
+            progress.finish()
+        if entry is not None:
+            signed = entry.with_signatures(key.sign(entry.fingerprint()) for key in keys)
+            entry = write_entry(signed, storage)
+            write_index(entry, storage)
+    return Shipped(
+        store_path=store_path,
+        cache=storage.name,
+        entry=entry,
+        objects=len(closure),
+        objects_sent=len(missing),
+        bytes_sent=sum(sent),
+        closure_size=closure_size,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _closure(store_path: StorePath, store: Store) -> list[PathInfo]:
+    """All that the object refers to and itself, what is referred to before what refers to it."""
+    found: dict[StorePath, PathInfo] = {}
+    waiting: list[StorePath | PathInfo] = [store_path]
+    store.keep([store_path])
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, PathInfo):
+            found[item.store_path] = item
+        elif item not in found:
+            info = store.path_info(item)
+            if info is None:
+                raise StoreError(f"{item} is not in the store\n  {store.url}: does not hold it", hint="hf-pack list")
+            waiting.append(info)
+            waiting += [reference for reference in info.references if reference != item]
+    return list(found.values())
+
+
+def _require_cache(storage: ObjectStorage) -> None:
+    """Make it a cache. Raises HubError when it is one for another store directory."""
+    text = storage.small("nix-cache-info")
+    if text is None:
+        storage.put("nix-cache-info", CACHE_INFO.format().encode(), replace=False)
+        return
+    try:
+        store_dir = CacheInfo.parse(text.decode(errors="replace")).store_dir
+    except FormatError as error:
+        raise HubError(f"{storage.name}: nix-cache-info is damaged: {error}") from None
+    if store_dir != STORE_DIR:
+        raise HubError(
+            f"{storage.name} is a cache of another store directory\n"
+            f"  nix-cache-info: StoreDir: expected {STORE_DIR}, found {store_dir}"
+        )
+
+
+def _narinfo_there(info: PathInfo, storage: ObjectStorage) -> NarInfo | None:
+    """The cache's narinfo of an object; None when it has none, or one that is damaged or of other bytes."""
+    text = storage.small(_narinfo_key(info.store_path))
+    try:
+        narinfo = None if text is None else NarInfo.parse(text.decode(errors="replace"))
+    except FormatError:
+        return None
+    if narinfo is None or (narinfo.store_path, narinfo.nar_hash) != (info.store_path, info.nar_hash):
+        return None
+    return narinfo
+
+
+def _sign_there(narinfo: NarInfo, shipment: _Shipment) -> None:
+    """Give a narinfo that is there the signatures which it lacks."""
+    signed = _signed(narinfo, shipment.keys)
+    if signed != narinfo:
+        shipment.storage.put(_narinfo_key(narinfo.store_path), signed.format().encode())
+
+
+def _send(info: PathInfo, shipment: _Shipment, progress: Progress) -> int:
+    """Send one object; returns the bytes of it that were sent."""
+    storage = shipment.storage
+    nar = OutgoingNar(shipment.store.nar(info.store_path), info, shipment.stop)
+    # A self-contained package's expression, as it is exported, fetches this file by the hash of the NAR.
+    rather_plain = not info.references and (info.content_address or "").startswith("fixed:r:")
+    with shipment.packer.packed(nar, info.nar_hash, progress, rather_plain=rather_plain) as packed:
+        key = f"nar/{packed.file_hash.nix32()}.nar{_SUFFIXES[packed.compression]}"
+        size = packed.contents.size
+        reports = progress if packed.compression == "none" else QUIET
+        if storage.size_of(key) == size:  # a publisher that was killed, or another one, brought it
+            reports.advance(size)
+            sent = 0
+        else:
+            sent = storage.upload(key, packed.contents, reports)
+        narinfo = NarInfo(
+            store_path=info.store_path,
+            nar_hash=info.nar_hash,
+            nar_size=info.nar_size,
+            references=info.references,
+            content_address=None if info.content_address is None else parse_content_address(info.content_address),
+            url=key,
+            compression=packed.compression,
+            file_hash=packed.file_hash,
+            file_size=size,
+        )
+    storage.put(_narinfo_key(info.store_path), _signed(narinfo, shipment.keys).format().encode())
+    return sent
+
+
+def _signed(narinfo: NarInfo, keys: Sequence[SecretKey]) -> NarInfo:
+    for key in keys:
+        narinfo = narinfo.with_signature(key.sign(narinfo.fingerprint()))
+    return narinfo
+
+
+def _narinfo_key(store_path: StorePath) -> str:
+    return f"{store_path.digest}.narinfo"
+
+
+def _all(jobs: Sequence[Callable[[], Result]], at_once: int, shipment: _Shipment) -> list[Result]:
+    """The results of all jobs; when one fails the others are stopped and its error is raised."""
+    futures = side_by_side(jobs, at_once)
+    failed: BaseException | None = None
+    for future in futures:
+        try:
+            if failed is None:
+                future.result()
+            elif not future.cancel():
+                future.exception()
+        except BaseException as error:
+            failed = error
+            shipment.stop.set()
+            if not isinstance(error, Exception):
+                raise
+    if failed is not None:
+        raise failed
+    return [future.result() for future in futures]
