@@ -47,7 +47,6 @@ __all__ = [
     "lock",
     "plan",
     "publish",
-    "search",
     "stale",
     "verify",
 ]
