@@ -28,8 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "weights", "model", "formats"},
     "wiring": {"adapters", "steps", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
+    "registries": {"wiring", "adapters", "steps", "ports", "formats"},
     "cli": {"api", "wiring", "adapters", "steps", "ports", "expressions", "layouts", "runtimes", "weights", "model"}
-    | {"formats"},
+    | {"formats", "registries"},
     "__init__": {"api"},
     "__main__": {"cli"},
 }

@@ -1,0 +1,183 @@
+"""The Python API of container registries: packages to and from ``oci://REGISTRY/REPOSITORY[:TAG]`` and OCI layouts.
+
+As in :mod:`hf_pack.api`, the workspace is a directory in it and the store its URL, and what a caller can mend is raised
+as :class:`hf_pack.errors.Error`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hf_pack import wiring
+from hf_pack.errors import UsageError
+from hf_pack.formats.oci.reference import SCHEME
+from hf_pack.steps.quiet import QUIET
+
+if TYPE_CHECKING:
+    from hf_pack.adapters.oci.memory import Memory
+    from hf_pack.adapters.oci.model_directory import WrittenModel
+    from hf_pack.formats.oci.reference import Reference
+    from hf_pack.formats.store_path import StorePath
+    from hf_pack.ports import Progress
+    from hf_pack.ports.registry import Repository
+    from hf_pack.steps.oci_publish import PackageToShip, Published
+    from hf_pack.steps.oci_pull import Pulled
+
+LAYOUT = "oci-layout:"
+
+
+def is_registry(address: str) -> bool:
+    """Whether an address is one of this module's: ``oci://…``, ``oci-layout:DIR[:TAG]``, or a layout's directory."""
+    return address.startswith((SCHEME, LAYOUT)) or (Path(address) / "oci-layout").is_file()
+
+
+def publish(
+    name: str,
+    to: str,
+    *,
+    shape: str = "both",
+    plain_http: bool = False,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Published:
+    """Send a built package (a name, a store path, ``pname@version``) to a registry: what it has is not sent.
+
+    ``shape`` is ``modelpack`` (raw layers), ``image`` (what containers mount) or ``both``. Without a tag in ``to`` the
+    version is the tag. Raises UsageError, StoreError, IntegrityError, HubError, PolicyError for a version that names
+    another content there.
+    """
+    from hf_pack.steps import oci_publish
+
+    reference = _reference(to, "--to")
+    if reference.digest is not None:
+        raise UsageError("a digest is no name to publish under", hint="--to oci://REGISTRY/REPOSITORY:TAG")
+    repository = _registry(reference, plain_http, "push")
+    package = _to_ship(name, workspace, store)
+    return oci_publish.publish(
+        package, repository, oci_publish.Shape(shape), _memory(os.environ), progress, tag=reference.tag
+    )
+
+
+def export(
+    name: str,
+    directory: Path | str,
+    *,
+    shape: str = "both",
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Published:
+    """Write a built package into an OCI layout, a new one or one that is there. Raises as :func:`publish` does."""
+    from hf_pack.adapters.oci.layout import LayoutDirectory
+    from hf_pack.steps import oci_publish
+
+    package = _to_ship(name, workspace, store)
+    repository = LayoutDirectory.create(Path(directory).absolute())
+    return oci_publish.publish(
+        package, repository, oci_publish.Shape(shape), _memory(os.environ), progress, tags_artifact=False
+    )
+
+
+def pull(
+    source: str,
+    *,
+    expected: StorePath | None = None,
+    plain_http: bool = False,
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Pulled:
+    """Bring the package that a registry or an OCI layout holds into the store, every byte proved.
+
+    ``expected`` refuses any other package. Raises UsageError for what is no package of hf-pack, IntegrityError,
+    StoreError, HubError. Nothing roots the package yet.
+    """
+    from hf_pack.steps import oci_pull
+
+    opened = _opened(source, plain_http)
+    found = oci_pull.look_up(opened.repository, opened.reference)
+    return oci_pull.pull(found, opened.repository, wiring.open_store(store), progress, expected=expected)
+
+
+def pull_model(
+    source: str, directory: Path | str, *, plain_http: bool = False, progress: Progress = QUIET
+) -> WrittenModel:
+    """Write a ModelPack artifact, whoever made it, as a new directory of the model's files, which ``add`` takes.
+
+    Raises UsageError, IntegrityError, HubError.
+    """
+    from hf_pack.adapters.oci.model_directory import write_model
+    from hf_pack.steps import oci_pull
+
+    opened = _opened(source, plain_http)
+    found = oci_pull.look_up(opened.repository, opened.reference)
+    return write_model(found.manifest, opened.repository, Path(directory).absolute(), progress)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    repository: Repository
+    reference: str  #: tag or digest within it
+
+
+def _opened(source: str, plain_http: bool) -> _Opened:
+    if source.startswith(SCHEME):
+        reference = _reference(source, "--from")
+        named = reference.digest or reference.tag or "latest"
+        return _Opened(_registry(reference, plain_http, "pull"), named)
+    from hf_pack.adapters.oci.layout import LayoutDirectory, is_layout
+
+    text, named = source.removeprefix(LAYOUT), ""
+    if not is_layout(Path(text)) and ":" in text:
+        text, _, named = text.rpartition(":")
+    return _Opened(LayoutDirectory.open(Path(text).absolute()), named)
+
+
+def _reference(text: str, option: str) -> Reference:
+    from hf_pack.formats.format_error import FormatError
+    from hf_pack.formats.oci.reference import Reference
+
+    try:
+        return Reference.parse(text)
+    except FormatError as error:
+        raise UsageError(
+            f"this is no address in a registry\n  {option}: {error}", hint="oci://registry.example.org/models/name:tag"
+        ) from None
+
+
+def _registry(reference: Reference, plain_http: bool, action: Literal["pull", "push"]) -> Repository:
+    from hf_pack.adapters.oci.logins import find_login
+    from hf_pack.adapters.oci.registry import RegistryRepository
+
+    return RegistryRepository(
+        reference,
+        lambda: find_login(reference.registry, reference.repository, os.environ),
+        _memory(os.environ),
+        plain_http=plain_http,
+        action=action,
+    )
+
+
+def _memory(environ: Mapping[str, str]) -> Memory:
+    from hf_pack.adapters.oci.memory import Memory
+
+    home = Path(environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return Memory(home / "hf-pack" / "registries")
+
+
+def _to_ship(name: str, workspace: Path | str, store: str | None) -> PackageToShip:
+    from hf_pack.adapters.oci.package_tree import read_plan
+    from hf_pack.adapters.oci.stored_file import StoredFile
+    from hf_pack.steps.locate import locate
+    from hf_pack.steps.oci_publish import PackageToShip
+
+    chosen = wiring.open_store(store)
+    store_path = locate(name, wiring.optional_workspace(Path(workspace)), chosen)
+    info = chosen.path_info(store_path)
+    assert info is not None  # locate has seen it
+    plan, places = read_plan(chosen, info)
+    return PackageToShip(store_path=store_path, plan=plan, open_blob=lambda blob: StoredFile(places[blob], blob.size))

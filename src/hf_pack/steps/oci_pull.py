@@ -1,0 +1,181 @@
+"""Pull from a registry: a package into a store, or any ModelPack artifact as a directory; every byte is proved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hf_pack.errors import HubError, IntegrityError, UsageError
+from hf_pack.expressions.oci_package import BlobPlace, ShippedPackage, plan_of, read_package
+from hf_pack.formats.format_error import FormatError
+from hf_pack.formats.oci.documents import (
+    Descriptor,
+    Manifest,
+    digest_of,
+    parse_index,
+    parse_json,
+    parse_manifest,
+)
+from hf_pack.formats.oci.tar_layer import read_archive
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.hub_ids import RepoId
+from hf_pack.model.lock import Blob
+from hf_pack.model.path_info import PathInfo
+from hf_pack.ports import Progress, Reception, Store, WantedBlob
+from hf_pack.ports.registry import Repository
+from hf_pack.steps.fetch import Elsewhere, fetch
+
+_MOST_TREE = 512 << 20  #: bytes; of a package's small files and links
+_MOST_MEMBERS = 64  #: manifests of an index that are looked at
+_NOWHERE = RepoId(namespace=None, name="oci")  # a blob from a registry is known by its digest alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pulled:
+    """A package that is valid in the store now, and what it cost in bytes."""
+
+    info: PathInfo
+    bytes_received: int
+    bytes_written: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a reference leads to: a package of ours, or else a manifest with layers."""
+
+    digest: str
+    manifest: Manifest
+    package: ShippedPackage | None
+
+
+def look_up(repository: Repository, reference: str) -> Found:
+    """What a tag or digest names; of an index the artifact of ours, else the image, else the first that has layers.
+
+    Raises UsageError when there is nothing of the name, HubError for documents that are damaged, IntegrityError.
+    """
+    data = _manifest(repository, reference)
+    where = f"{repository.name}:{reference}" if reference else repository.name
+    try:
+        document = parse_json(data)
+        if not isinstance(document, dict) or "manifests" not in document:
+            return _found(data)
+        found = [
+            _found(_manifest(repository, one.digest))
+            for one in sorted(parse_index(data).manifests[:_MOST_MEMBERS], key=_preference)
+            if one.platform in (None, "linux/amd64", "linux/arm64")
+        ]
+    except FormatError as error:
+        raise HubError(f"{where} cannot be read: {error}") from None
+    if not found:
+        raise UsageError(f"{where} holds nothing that can be pulled")
+    return next((one for one in found if one.package is not None), found[0])
+
+
+def pull(
+    found: Found, repository: Repository, store: Store, progress: Progress, *, expected: StorePath | None = None
+) -> Pulled:
+    """Bring the package into the store; what is there is not fetched. Protect it within a session of the store.
+
+    ``expected`` refuses any other package. Raises IntegrityError when the registry's tree is not that of the store
+    path that it states, or a layer has other bytes; HubError, StoreError.
+    """
+    package = found.package
+    if package is None:
+        raise UsageError(f"{repository.name} holds no package of hf-pack", hint="--output DIR takes it as a directory")
+    if expected not in (None, package.store_path):
+        raise IntegrityError(
+            f"{repository.name} holds another package\n  expected {expected}, found {package.store_path}"
+        )
+    with store.session():
+        store.keep([package.store_path])
+        info = store.path_info(package.store_path)
+        if info is not None and len(store.keep(info.references)) == len(set(info.references)):
+            return Pulled(info=info, bytes_received=0, bytes_written=0)
+        tree = _whole(repository, package.tree)
+        try:
+            plan = plan_of(package, read_archive(tree))
+        except FormatError as error:
+            raise IntegrityError(f"{repository.name}: layer {package.tree.digest}: {error}") from None
+        _require(package, plan.store_path(), repository)
+        valid = store.keep([blob.store_path for blob in plan.blobs])
+        missing = [blob for blob in plan.blobs if blob.store_path not in valid]
+        source = RegistryBlobs(repository, package.places)
+        wanted = [WantedBlob(blob=blob, repo_id=_NOWHERE, commit_hash="", path=blob.name) for blob in missing]
+        added = fetch(wanted, Elsewhere(sources=(source,)), store, progress) if wanted else ()
+        made = store.add_tree(plan, progress)
+        _require(package, made.info.store_path, repository)
+        return Pulled(
+            info=made.info,
+            bytes_received=len(tree) + sum(blob.size for blob in missing),
+            bytes_written=made.bytes_written + sum(one.bytes_written for one in added),
+        )
+
+
+@dataclass(frozen=True)
+class RegistryBlobs:
+    """Implements :class:`hf_pack.ports.BlobSource`: blobs that lie in layers, at places that nobody vouches for."""
+
+    repository: Repository
+    places: Mapping[Blob, BlobPlace]
+
+    @property
+    def name(self) -> str:
+        """The repository's address."""
+        return self.repository.name
+
+    def fetch(self, wanted: WantedBlob, into: Reception, progress: Progress) -> bool:
+        """See :class:`hf_pack.ports.BlobSource`."""
+        place = self.places.get(wanted.blob)
+        if place is None:
+            return False
+        for part in into.missing:
+            offset = part.offset
+            for chunk in self.repository.chunks(place.digest, place.offset + part.offset, part.size):
+                into.write(offset, chunk)
+                progress.advance(len(chunk))
+                offset += len(chunk)
+        return True
+
+    def stop(self) -> None:
+        """See :class:`hf_pack.ports.BlobSource`."""
+        self.repository.stop()
+
+
+def _manifest(repository: Repository, reference: str) -> bytes:
+    there = repository.manifest(reference)
+    if there is None:
+        raise UsageError(
+            f"{repository.name} has no {reference or 'manifest'}", hint="the tag is the version, with _ for +"
+        )
+    return there[1]
+
+
+def _found(data: bytes) -> Found:
+    manifest = parse_manifest(data)
+    return Found(digest=digest_of(data), manifest=manifest, package=read_package(manifest))
+
+
+def _preference(descriptor: Descriptor) -> int:
+    return 0 if descriptor.artifact_type else 1 if descriptor.platform else 2
+
+
+def _whole(repository: Repository, descriptor: Descriptor) -> bytes:
+    """A small layer, proved."""
+    if descriptor.size > _MOST_TREE:
+        raise IntegrityError(f"{repository.name}: layer {descriptor.digest} is too large for small files")
+    data = b"".join(bytes(chunk) for chunk in repository.chunks(descriptor.digest, 0, descriptor.size))
+    if digest_of(data) != descriptor.digest:
+        raise IntegrityError(
+            f"{repository.name}: a layer has other bytes than its digest says\n"
+            f"  expected {descriptor.digest}, found {digest_of(data)}"
+        )
+    return data
+
+
+def _require(package: ShippedPackage, found: StorePath | None, repository: Repository) -> None:
+    """``found`` is None where only the finished tree can tell."""
+    if found not in (None, package.store_path):
+        raise IntegrityError(
+            f"{repository.name}: the package is not what its store path says\n"
+            f"  expected {package.store_path}, found {found}"
+        )
