@@ -255,6 +255,11 @@ def rebuild_store(url: str | None, progress: Progress) -> Rebuilt:
     return rebuild(StoreLayout.at(_root(wanted)), progress)
 
 
+def own_workspaces(environ: Mapping[str, str] | None = None) -> Path:
+    """The directory of the workspaces that `run` keeps."""
+    return _home(os.environ if environ is None else environ, "XDG_DATA_HOME", "~/.local/share") / "run"
+
+
 def store_note(url: str | None = None, environ: Mapping[str, str] | None = None) -> str | None:
     """The line for somebody who named no store and gets the machine's; None in any other case."""
     variables = os.environ if environ is None else environ

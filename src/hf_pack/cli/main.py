@@ -20,10 +20,10 @@ from hf_pack.cli.output import with_store
 from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
-    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "serve", "env", "diff", "bump", "export",
-    "flox-check", "publish", "search", "key", "serve-cache", "store", "gc", "log", "roots", "completion",
+    "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "serve", "env", "run", "diff", "bump",
+    "export", "flox-check", "publish", "search", "key", "serve-cache", "store", "gc", "log", "roots", "completion",
 )  # fmt: skip
-PASSING_ON = ("serve", "env")  #: commands that pass what follows `--` to a runtime
+PASSING_ON = ("serve", "env", "run")  #: commands that pass what follows `--` to a runtime
 
 DESCRIPTION = """\
 hf-pack packages Hugging Face model weights as immutable, content-addressed Nix store objects,

@@ -110,5 +110,4 @@ def _one(key: str, value: JsonValue) -> JsonObject | None:
         return {name: values[value]} if isinstance(value, str) and value in values else None
     if key in _SWITCHES and isinstance(value, bool):
         return _SWITCHES[key](value)
-    # A switch that is off in both says nothing.
-    return _NO_CHANGE if value is False else None
+    return None

@@ -77,7 +77,8 @@ def prepare(
     )
     launch = with_view(runtime, served, options, state)
     machine.prepare(launch)
-    notes = [*_left_behind(asked.names, packages, workspace, store), *_aside(served, runtime), *launch.notes]
+    absent = [] if installed else [f"{runtime.title} is not installed here: the command is for a machine that has it"]
+    notes = [*absent, *_left_behind(asked.names, packages, workspace, store), *_aside(served, runtime), *launch.notes]
     return Prepared(
         packages=packages, runtime=runtime, installed=installed, launch=launch, notes=tuple(dict.fromkeys(notes))
     )
@@ -140,7 +141,7 @@ def choose(
     if not found:
         raise UsageError(
             "no runtime is installed here\n  PATH and this Python's environment: no vllm, sglang or tritonserver",
-            hint="pip install vllm, or --runtime with --print or --container for another machine",
+            hint="pip install vllm; or name one with --runtime, and --print shows the command",
         )
     if len(found) > 1 and not any_runtime:
         names = " or ".join(runtime.name for runtime, _ in found)

@@ -89,6 +89,8 @@ def _ask(server: Server, prepared: Prepared, name: str, prompt: str, timeout: fl
     first: float | None = None
     pieces = []
     for event in server.stream(request.path, request.body, timeout):
+        if time.monotonic() - began > timeout:
+            raise SmokeError(f"{name} did not end its answer in time")
         try:
             text = prepared.runtime.text(event)
         except ValueError as error:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hf_pack.cli import serving
@@ -65,13 +68,18 @@ def _run(arguments: argparse.Namespace) -> int:
     asked = with_free_port(asked, machine) if arguments.smoke else asked
     prepared = prepare(asked, packages, workspace, store, machine)
     if arguments.only_print:
-        if arguments.json:
-            print_json(serving.document(prepared))
-        else:
-            serving.say_notes(prepared)
-            print(serving.shell_line(prepared.launch, machine))
-        return 0
+        return print_command(prepared, arguments, machine)
     return serve(prepared, arguments, machine)
+
+
+def print_command(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -> int:
+    """The command that would be run, as a line for any shell or as JSON."""
+    if arguments.json:
+        print_json(serving.document(prepared))
+    else:
+        serving.say_notes(prepared)
+        print(serving.shell_line(prepared.launch, machine))
+    return 0
 
 
 def with_free_port(asked: Asked, machine: Machine) -> Asked:
@@ -106,7 +114,10 @@ def _smoke(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) 
     from hf_pack.steps.smoke import smoke
 
     log = machine.state / "logs" / f"smoke-{os.getpid()}.log"
-    smoked = smoke(prepared, machine, arguments.prompt, arguments.timeout, log, TerminalProgress())
+    with ended_by_a_signal():
+        smoked = smoke(prepared, machine, arguments.prompt, arguments.timeout, log, TerminalProgress())
+    if not smoked.problem:
+        log.unlink()
     if arguments.json:
         print_json({**serving.document(prepared), "ok": not smoked.problem, "smoke": smoked})
         return 1 if smoked.problem else 0
@@ -120,6 +131,21 @@ def _smoke(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) 
             talk(f"  {line}")
         talk(f"error: {smoked.problem}\n  {smoked.log}")
     return 1 if smoked.problem else 0
+
+
+@contextmanager
+def ended_by_a_signal() -> Iterator[None]:
+    """A terminal that closes, or a supervisor, ends the test as an interrupt does: with the runtime stopped."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_container(
