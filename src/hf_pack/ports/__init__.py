@@ -6,6 +6,7 @@ Every method is about values of :mod:`hf_pack.model` and :mod:`hf_pack.formats`;
 
 from __future__ import annotations
 
+from hf_pack.ports.caching import ObjectCache
 from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob
 from hf_pack.ports.progress import Progress
 from hf_pack.ports.serving import Machine, Server
@@ -24,6 +25,7 @@ __all__ = [
     "FileToAdd",
     "Machine",
     "NarPacker",
+    "ObjectCache",
     "ObjectStorage",
     "PackageFiles",
     "PackedNar",
