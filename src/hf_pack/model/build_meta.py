@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 
+from hf_pack.model.strict_json import StrictJsonError, loads
+
 NO_GIT_REV = "0" * 40
 
 _KEYS = {"build_version": int, "force_increment": int, "git_rev": str, "git_rev_short": str, "changelog": str}
@@ -38,8 +40,8 @@ class BuildMeta:
 def parse(text: bytes) -> BuildMeta:
     """Read ``build-meta/<name>.json``. Raises :class:`BuildMetaError`."""
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        document = loads(text)
+    except StrictJsonError as error:
         raise BuildMetaError(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BuildMetaError(f"expected an object, found {type(document).__name__}")

@@ -1,0 +1,105 @@
+"""Valid inputs of every target, from which bad ones are made."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.corpus import TREES
+from tests.models import gguf, safetensors
+
+from hf_pack.formats import nar
+from hf_pack.formats.cache_info import CacheInfo
+from hf_pack.formats.hashes import Hash
+from hf_pack.formats.listing import format_listing, listing_of
+from hf_pack.formats.narinfo import NarInfo
+from hf_pack.formats.store_path import ContentAddress, flat_path, recursive_path
+from hf_pack.model import lock_document
+from hf_pack.model.build_meta import BuildMeta
+from hf_pack.model.hub_ids import RepoId, SnapshotKind
+from hf_pack.model.lock import Lock, LockedFile, LockedSource, ModelSummary
+from hf_pack.model.manifest import Layout, Selection, Storage
+from hf_pack.model.published import Published, format_index
+from hf_pack.model.record import PackageRecord
+
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_BLOB = Hash.sha256_of(b"weights")
+_SMALL = (tree for tree in TREES.values() if nar.size(tree) < 4096)
+
+_NARINFO = NarInfo(
+    store_path=flat_path("model.safetensors", _BLOB),
+    nar_hash=Hash.sha256_of(b"nar"),
+    nar_size=120,
+    content_address=ContentAddress("flat", _BLOB),
+    url="nar/x.nar",
+    file_hash=Hash.sha256_of(b"nar"),
+    file_size=120,
+    signatures=("key-1:" + "A" * 86 + "==",),
+)
+_PUBLISHED = Published(
+    pname="tiny-llm",
+    version="1.0.0+abc1234",
+    build_version=1,
+    store_path=recursive_path("tiny-llm-1.0.0+abc1234", _BLOB),
+    nar_hash=_BLOB,
+    nar_size=1000,
+    closure_size=2000,
+    layout=Layout.DUAL,
+    storage=Storage.LINKED,
+    quantization="none",
+    licence="Apache-2.0",
+    repo_id="acme/tiny-llm",
+    snapshot_id="1" * 40,
+    files=5,
+    signatures=("key-1:" + "A" * 86 + "==",),
+)
+_RECORD = PackageRecord(
+    store_path=_PUBLISHED.store_path,
+    nar_hash=_BLOB,
+    nar_size=1000,
+    references=(_NARINFO.store_path,),
+    plan_digest=_BLOB,
+    lock_digest=_BLOB,
+)
+_LOCK = Lock(
+    layout_version=1,
+    source=LockedSource(
+        repo_id=RepoId.parse("acme/tiny-llm"),
+        snapshot_id="1" * 40,
+        snapshot_kind=SnapshotKind.COMMIT,
+        asked_revision="main",
+    ),
+    selection=Selection(exclude=("*.bin",)),
+    files=(
+        LockedFile(path="config.json", size=2, sha256=Hash.sha256_of(b"{}"), git_blob_id="1" * 40),
+        LockedFile(path="model.safetensors", size=7, sha256=_BLOB),
+    ),
+    licence="Apache-2.0",
+    model=ModelSummary(architectures=("LlamaForCausalLM",), bytes_by_dtype=(("BF16", 7),)),
+)
+_INDEX = {
+    "metadata": {"total_size": 3},
+    "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "x/y.safetensors"},
+}
+
+SEEDS: Mapping[str, tuple[bytes, ...]] = {
+    "nar": tuple(b"".join(nar.dump(tree)) for tree in _SMALL),
+    "narinfo": (_NARINFO.format().encode(),),
+    "listing": tuple(format_listing(listing_of(tree)).encode() for tree in list(TREES.values())[:4]),
+    "cache-info": (CacheInfo(want_mass_query=True, priority=40).format().encode(),),
+    "lock": (lock_document.format(_LOCK),),
+    "manifest": tuple(path.read_bytes() for path in sorted(_EXAMPLES.rglob("models/*.toml"))),
+    "workspace": (b'caches = ["https://cache.example"]\ntargets = []\n[policy]\nallow_licences = ["apache-2.0"]\n',),
+    "record": (_RECORD.format(),),
+    "build-meta": (BuildMeta().format(),),
+    "published": (_PUBLISHED.format(),),
+    "published-index": (format_index([_PUBLISHED]),),
+    "safetensors": (
+        safetensors({"a": ("F32", (2, 3)), "b": ("BF16", (4,)), "c": ("I64", ())}) + b"\0\0",
+        safetensors({}) + b"\0\0",
+    ),
+    "gguf": (gguf(), gguf()[:150]),
+    "shard-index": (json.dumps(_INDEX).encode(),),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n",),
+}

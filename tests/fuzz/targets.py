@@ -1,0 +1,125 @@
+"""What reads bytes from strangers, each with the errors that it may raise and what must hold when it raises none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+from hf_pack.formats import nar, nar_reader
+from hf_pack.formats.cache_info import CacheInfo
+from hf_pack.formats.format_error import FormatError
+from hf_pack.formats.listing import format_listing, parse_listing
+from hf_pack.formats.narinfo import NarInfo
+from hf_pack.model import build_meta, lock_document, manifest_document, published, record, workspace_document
+from hf_pack.weights import gguf, safetensors
+from hf_pack.weights.pointer import parse_pointer
+from hf_pack.weights.shard_index import parse_index
+from hf_pack.weights.weights_error import HeaderError
+
+
+def _nar(data: bytes) -> None:
+    assert b"".join(nar.dump(nar_reader.parse(data))) == data  # one tree has one NAR
+
+
+def _narinfo(data: bytes) -> None:
+    info = NarInfo.parse(data.decode(errors="replace"))
+    assert NarInfo.parse(info.format()) == info
+    info.content_address_holds()
+
+
+def _listing(data: bytes) -> None:
+    listing = parse_listing(data.decode(errors="replace"))
+    assert parse_listing(format_listing(listing)) == listing
+
+
+def _cache_info(data: bytes) -> None:
+    info = CacheInfo.parse(data.decode(errors="replace"))
+    assert CacheInfo.parse(info.format()) == info
+
+
+def _lock(data: bytes) -> None:
+    lock = lock_document.parse(data)
+    assert lock_document.parse(lock_document.format(lock)) == lock
+
+
+def _manifest(data: bytes) -> None:
+    manifest_document.parse(data.decode(errors="replace"), "fuzzed")
+
+
+def _workspace(data: bytes) -> None:
+    workspace_document.parse(data.decode(errors="replace"))
+
+
+def _record(data: bytes) -> None:
+    found = record.parse(data)
+    assert record.parse(found.format()) == found
+
+
+def _build_meta(data: bytes) -> None:
+    found = build_meta.parse(data)
+    assert build_meta.parse(found.format()) == found
+
+
+def _published(data: bytes) -> None:
+    entry = published.parse(data)
+    assert published.parse(entry.format()) == entry
+
+
+def _published_index(data: bytes) -> None:
+    entries = published.parse_index(data)
+    assert published.parse_index(published.format_index(entries)) == entries
+
+
+def _safetensors(data: bytes) -> None:
+    """The last 2 bytes say how much longer the file is than what stands before them."""
+    data, longer = data[:-2], data[-2:]
+    file_size = len(data) + int.from_bytes(longer, "little")
+    length = safetensors.header_length(data[: safetensors.PREFIX_SIZE], file_size)
+    header = safetensors.parse_header(data[safetensors.PREFIX_SIZE : safetensors.PREFIX_SIZE + length], file_size)
+    spans = sorted((tensor.begin, tensor.end) for tensor in header.tensors)
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def _gguf(data: bytes) -> None:
+    try:
+        gguf.parse_prefix(data)
+    except gguf.NeedMoreBytes as more:
+        assert more.minimum > len(data)  # else whoever reads on would never end
+
+
+def _shard_index(data: bytes) -> None:
+    parse_index(data)
+
+
+def _pointer(data: bytes) -> None:
+    parse_pointer(data)
+
+
+#: name -> (what reads it, the errors that bad input may raise)
+TARGETS: Mapping[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] = {
+    "nar": (_nar, (FormatError,)),
+    "narinfo": (_narinfo, (FormatError,)),
+    "listing": (_listing, (FormatError,)),
+    "cache-info": (_cache_info, (FormatError,)),
+    "lock": (_lock, (lock_document.LockProblems,)),
+    "manifest": (_manifest, (manifest_document.ManifestProblems,)),
+    "workspace": (_workspace, (workspace_document.WorkspaceProblems,)),
+    "record": (_record, (record.RecordError,)),
+    "build-meta": (_build_meta, (build_meta.BuildMetaError,)),
+    "published": (_published, (published.PublishedError,)),
+    "published-index": (_published_index, (published.PublishedError,)),
+    "safetensors": (_safetensors, (HeaderError,)),
+    "gguf": (_gguf, (HeaderError,)),
+    "shard-index": (_shard_index, (HeaderError,)),
+    "pointer": (_pointer, (HeaderError,)),
+}
+
+
+def try_one(name: str, data: bytes) -> bool:
+    """Whether the target took the input; anything but an error that it may raise is a fault of ours."""
+    read, errors = TARGETS[name]
+    try:
+        read(data)
+    except errors:
+        return False
+    return True
