@@ -133,6 +133,7 @@ def open_places(
     return Places(
         disk=open_sources(workspace, progress),
         elsewhere=lambda: _elsewhere(workspace, store, progress, offline=offline, limit_rate=limit_rate),
+        substitutes=lambda: not (offline or hub_is_offline()),
     )
 
 
@@ -167,7 +168,6 @@ def _elsewhere(
     sources: list[BlobSource] = []
     hub: tuple[BlobSource, ...] = ()
     if not offline and not settings.offline:
-        finders += _substituters(store)
         wanted = read_settings(workspace)
         for cache in wanted.caches:
             try:
@@ -187,16 +187,6 @@ def open_storage(url: str, *, where: str = "--to") -> ObjectStorage:
     from hf_pack.adapters.object_storage import opening
 
     return opening.open_storage(url, where=where)
-
-
-def _substituters(store: Store) -> tuple[BlobFinder, ...]:
-    """Those of the machine's store, which fetch into it alone."""
-    if store.url != DAEMON:
-        return ()
-    from hf_pack.adapters.nix_daemon.store import NixDaemonStore
-    from hf_pack.adapters.nix_daemon.substituters import Substituters
-
-    return (Substituters(store),) if isinstance(store, NixDaemonStore) else ()
 
 
 def _stores_of_this_user() -> tuple[str, ...]:

@@ -6,10 +6,8 @@ It is a chroot store each time, so that the machine's own is not touched.
 from __future__ import annotations
 
 import ctypes
-import json
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -25,24 +23,22 @@ from tests.embedded_stores import (
     Quiet,
     assert_sound,
     linked_plan,
-    nix,
     nix_lines,
     self_contained_plan,
     source_file,
     store_entries,
 )
 from tests.end_to_end import NOBODY, STORAGES, Place, new_place
-from tests.models import COMMIT, FINGERPRINT, REPO_ID, tiny_model, write_hf_cache
+from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.adapters.nix_daemon.store import NixDaemonStore
-from hf_pack.errors import SourceError, StoreError
+from hf_pack.errors import StoreError
 from hf_pack.formats.hashes import Hash
-from hf_pack.formats.store_path import StorePath
 from hf_pack.model.lock import Blob
 from hf_pack.ports import FileToAdd
 
-pytestmark = NEEDS_NIX
+pytestmark = [*NEEDS_NIX, pytest.mark.usefixtures("every_nix")]
 
 MIB = 1 << 20
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of linux/prctl.h
@@ -77,7 +73,9 @@ def test_the_command_builds_the_same_paths_as_into_an_embedded_store(
     assert place.run("path", "tiny", env=machine).strip() == f"{root}{embedded.store_path}"
     place.run("verify", "tiny", env=machine)
     assert embedded.store_path in place.run("list", env=machine)
-    blobs = [blob["store_path"] for blob in place.json("plan", "tiny")["blobs"]]
+    # What is self-contained needs no blobs beside it.
+    blobs = [blob["store_path"] for blob in place.json("plan", "tiny")["blobs"]] if storage == "linked" else []
+    assert store_entries(root) == {Path(path).name for path in (embedded.store_path, *blobs)}
     assert place.run("gc", env=machine) == ""
     # Nix's own collector keeps what the result and the lock name.
     nix_lines(root, "--gc")
@@ -295,56 +293,3 @@ def test_an_object_that_nix_added_is_found_and_not_read(tmp_path: Path) -> None:
         assert (str(added.blob.store_path), added.bytes_written) == (path, 0)
         known = FileToAdd(name="w.bin", real_path=tmp_path / "gone", expected=added.blob.sha256)
         assert store.add_blobs([known], Quiet())[0].bytes_read == 0
-
-
-def _with_cache(place: Place, tmp_path: Path, *blobs: str) -> tuple[dict[str, str], Path]:
-    """The machine's environment with a binary cache that has the blobs, and the cache."""
-    cache = tmp_path / "binary-cache"
-    nix(place.store, "copy", "--to", f"file://{cache}?compression=none", *blobs, program="nix")
-    environ = chroot_environment(tmp_path / "machine")
-    config = environ["NIX_CONFIG"].replace("substituters =\n", f"substituters = file://{cache}\n")
-    state = {"XDG_STATE_HOME": str(tmp_path / "state"), "XDG_CACHE_HOME": str(tmp_path / "nix-cache")}
-    return {**environ, **state, "HF_PACK_STORE": "daemon", "NIX_CONFIG": config}, cache
-
-
-def test_what_a_substituter_has_is_not_asked_of_the_hub(place: Place, tmp_path: Path) -> None:
-    """No Hub can be reached and the model is gone from disk; its blobs are in a binary cache that Nix knows."""
-    built = place.package(tiny_model(shards=2), "tiny")
-    machine, _ = _with_cache(place, tmp_path, *built.references)
-    shutil.rmtree(place.home / "cache-tiny")
-    shutil.rmtree(place.store)
-    assert "network is not to be asked" in place.run("build", "tiny", "--offline", env=machine, code=4)
-    document = json.loads(place.run("build", "tiny", "--json", env=machine))[0]
-    assert (document["store_path"], document["bytes_read"]) == (built.store_path, 0)
-    assert_sound(tmp_path / "machine")
-
-
-def test_a_substituter_has_what_no_hub_ever_had(place: Place, tmp_path: Path) -> None:
-    """A model that was quantized here, whose snapshot is no commit."""
-    cache = write_hf_cache(place.home / "cache", REPO_ID, FINGERPRINT, tiny_model(), layout="files")
-    place.add(cache, "tiny")
-    built = place.build("tiny")
-    machine, _ = _with_cache(place, tmp_path, *built.references)
-    shutil.rmtree(cache)
-    shutil.rmtree(place.store)
-    said = place.run("build", "tiny", "--offline", env=machine, code=SourceError.exit_code)
-    assert "neither in the store nor in the source" in said and "put the model back" in said
-    document = json.loads(place.run("build", "tiny", "--json", env=machine))[0]
-    assert (document["store_path"], document["bytes_read"]) == (built.store_path, 0)
-
-
-def test_nix_refuses_what_a_damaged_substituter_gives(place: Place, tmp_path: Path) -> None:
-    built = place.package(tiny_model(), "tiny")
-    machine, cache = _with_cache(place, tmp_path, *built.references)
-    (nar,) = (cache / "nar").iterdir()
-    nar.write_bytes(bytes(nar.stat().st_size))
-    (document,) = place.json("plan", "tiny")["blobs"]
-    blob = Blob(
-        name=StorePath.parse(document["store_path"]).name, sha256=Hash.parse(f"sha256:{document['sha256']}"), size=1304
-    )
-    absent = Blob(name="absent.bin", sha256=blob.sha256, size=blob.size)
-    with NixDaemonStore(tmp_path / "state", machine) as store:
-        assert store.substitute(absent) is None
-        with pytest.raises(StoreError, match="Nix refused"):
-            store.substitute(blob)
-        assert store.path_info(blob.store_path) is None

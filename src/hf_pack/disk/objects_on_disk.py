@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # most commands look at no object
+    from collections.abc import Iterable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # most commands look at no object
     from hf_pack.model.findings import Problem
     from hf_pack.model.path_info import PathInfo
     from hf_pack.model.plan import Plan
-    from hf_pack.ports import PackageFiles, Progress
+    from hf_pack.ports import AddedTree, PackageFiles, Progress
 
 
 class ObjectsOnDisk(ABC):
@@ -30,8 +31,39 @@ class ObjectsOnDisk(ABC):
         """See :class:`hf_pack.ports.Store`."""
 
     @abstractmethod
+    def keep(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
+        """See :class:`hf_pack.ports.Store`."""
+
+    @abstractmethod
+    def _known_tree(self, plan: Plan) -> StorePath | None:
+        """The path that this self-contained plan gave before; it follows from what the plan's digest covers."""
+
+    @abstractmethod
+    def _remember_tree(self, plan: Plan, store_path: StorePath) -> None:
+        """The path that a self-contained plan gave."""
+
+    @abstractmethod
     def _refusing(self, action: str) -> AbstractContextManager[None]:
         """Turns what the system refuses into StoreError; ``action`` goes on after "cannot"."""
+
+    def find_tree(self, plan: Plan, claimed: StorePath | None = None) -> AddedTree | None:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.disk import objects
+        from hf_pack.ports import AddedTree
+
+        def present(store_path: StorePath) -> PathInfo | None:
+            info = self.path_info(store_path) if store_path in self.keep([store_path]) else None
+            return info if info is not None and objects.is_whole(self.real_path(store_path), info) else None
+
+        expected = plan.store_path() or self._known_tree(plan)
+        if expected is not None and (info := present(expected)) is not None:
+            return AddedTree(info=info, bytes_read=0, bytes_written=0)
+        if claimed is None or claimed == expected or claimed.name != plan.name or (info := present(claimed)) is None:
+            return None
+        if info.references != plan.references or self.compare(plan, claimed):
+            return None
+        self._remember_tree(plan, claimed)
+        return AddedTree(info=info, bytes_read=info.nar_size, bytes_written=0)
 
     def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`. Every byte is read from disk."""

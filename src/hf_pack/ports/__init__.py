@@ -12,7 +12,7 @@ from hf_pack.ports.progress import Progress
 from hf_pack.ports.serving import Machine, Server
 from hf_pack.ports.shipping import SMALL, NarPacker, ObjectStorage, PackedNar, Readable
 from hf_pack.ports.sources import Source, SourceFile, SourceListing, Sources
-from hf_pack.ports.stores import AddedBlob, AddedTree, FileToAdd, PackageFiles, Store
+from hf_pack.ports.stores import AddedBlob, AddedTree, FileToAdd, HashedFile, PackageFiles, Store, TreeStreamer
 from hf_pack.ports.workspace import Workspace
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "BlobSource",
     "ByteRange",
     "FileToAdd",
+    "HashedFile",
     "Machine",
     "NarPacker",
     "ObjectCache",
@@ -38,6 +39,7 @@ __all__ = [
     "SourceListing",
     "Sources",
     "Store",
+    "TreeStreamer",
     "WantedBlob",
     "Workspace",
 ]

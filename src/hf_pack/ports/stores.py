@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hf_pack.formats.signing import PublicKey
     from hf_pack.formats.store_path import StorePath
     from hf_pack.model.findings import Collection, Problem, Root
-    from hf_pack.model.lock import Blob
+    from hf_pack.model.lock import Blob, FileDigest
     from hf_pack.model.path_info import PathInfo
     from hf_pack.model.plan import Plan
     from hf_pack.ports.fetching import Reception
@@ -48,6 +48,14 @@ class AddedTree:
     info: PathInfo
     bytes_read: int
     bytes_written: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashedFile:
+    """What a file holds, and the bytes that were read to know it (0 when it was known)."""
+
+    digest: FileDigest
+    bytes_read: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +113,24 @@ class Store(Protocol):
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make and register the plan's tree; its blobs are valid already. All or nothing."""
 
+    def find_tree(self, plan: Plan, claimed: StorePath | None = None) -> AddedTree | None:
+        """The plan's tree, protected, when it is valid and where the plan or this store's memory of it says.
+
+        A self-contained one may also be where somebody ``claimed``: it is compared with the plan, once, and
+        remembered.
+        """
+
+    @property
+    def streamer(self) -> TreeStreamer | None:
+        """How self-contained trees are made where they share no bytes with blobs; None where they are made of blobs."""
+
+    def substitute(self, sizes: Mapping[StorePath, int], progress: Progress) -> frozenset[StorePath]:
+        """Have the store's own substituters bring those of the paths that they have, side by side; returns these.
+
+        ``sizes`` are the NAR sizes, in bytes. What fails is noted and left out; they need no trust of ours, since the
+        store checks what they give.
+        """
+
     def add_object(
         self,
         info: NarInfo,
@@ -153,3 +179,19 @@ class Store(Protocol):
 
     def collect_garbage(self, *, dry_run: bool) -> Collection:
         """Delete what no root reaches, or say what would go; safe beside running builds and Nix."""
+
+
+class TreeStreamer(Protocol):
+    """Makes self-contained trees of files wherever they lie, in one pass and without blobs: one copy on the disk."""
+
+    def hash_files(self, files: Sequence[Path], progress: Progress) -> tuple[HashedFile, ...]:
+        """Size and sha256 of files, in the order given; one whose identity is recorded is not read again."""
+
+    def hold(self, blob: Blob) -> AbstractContextManager[Reception | None]:
+        """Receive a blob's bytes from elsewhere, to be kept until its tree is made; None when they are held already."""
+
+    def add_tree(self, plan: Plan, files: Mapping[Blob, Path], progress: Progress) -> AddedTree:
+        """Make and register the tree; what ``files`` lacks is held, or valid in the store. All or nothing.
+
+        Every byte is proved by the blob's sha256 as it is read. Raises IntegrityError that names the file, StoreError.
+        """

@@ -5,12 +5,27 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
 from hf_pack.errors import Error, HubError, IntegrityError, StoreError
-from hf_pack.ports import AddedBlob, BlobFinder, BlobSource, FileToAdd, Progress, Sources, Store, WantedBlob
+from hf_pack.model.lock import Blob
+from hf_pack.ports import (
+    AddedBlob,
+    BlobFinder,
+    BlobSource,
+    FileToAdd,
+    Progress,
+    Reception,
+    Sources,
+    Store,
+    WantedBlob,
+)
 from hf_pack.side_by_side import side_by_side
+
+#: Opens the reception of a blob; None when it is here: :meth:`hf_pack.ports.Store.receive`.
+Receive = Callable[[Blob], AbstractContextManager[Reception | None]]
 
 #: Files on their way at once; each may use several connections.
 AT_ONCE = 4
@@ -39,10 +54,14 @@ def passed_over(place: str, error: Error) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
-    """Where a build finds bytes. ``elsewhere`` is asked only when the manifest's directory lacks something."""
+    """Where a build finds bytes. ``elsewhere`` is asked only when the manifest's directory lacks something.
+
+    ``substitutes`` says whether the store's own substituters may be asked, which they are first.
+    """
 
     disk: Sources
     elsewhere: Callable[[], Elsewhere] = Elsewhere
+    substitutes: Callable[[], bool] = lambda: False
 
 
 def fetch(
@@ -57,16 +76,23 @@ def fetch(
     for line in elsewhere.notes:
         progress.note(line)
     added, rest = _from_this_machine(wanted, elsewhere.finders, store, progress)
+    return (*added, *receive_all(rest, elsewhere, store.receive, progress))
+
+
+def receive_all(
+    wanted: Sequence[WantedBlob], elsewhere: Elsewhere, receive: Receive, progress: Progress
+) -> tuple[AddedBlob, ...]:
+    """Every wanted blob from the places of ``elsewhere`` that send it, side by side; raises as :func:`fetch` does."""
     sources = elsewhere.sources + elsewhere.hub
-    if rest and not sources:
-        raise _not_here(rest)
-    if rest:
-        progress.start("fetch", sum(one.blob.size for one in rest))
-        try:
-            added += _received(rest, sources, store, progress)
-        finally:
-            progress.finish()
-    return tuple(added)
+    if not wanted:
+        return ()
+    if not sources:
+        raise _not_here(wanted)
+    progress.start("fetch", sum(one.blob.size for one in wanted))
+    try:
+        return tuple(_received(wanted, sources, receive, progress))
+    finally:
+        progress.finish()
 
 
 def _from_this_machine(
@@ -133,10 +159,10 @@ def _is_finders_fault(error: StoreError, wanted: WantedBlob, finder: BlobFinder)
 
 
 def _received(
-    wanted: Sequence[WantedBlob], sources: Sequence[BlobSource], store: Store, progress: Progress
+    wanted: Sequence[WantedBlob], sources: Sequence[BlobSource], receive: Receive, progress: Progress
 ) -> list[AddedBlob]:
     largest_first = sorted(wanted, key=lambda one: -one.blob.size)
-    futures = side_by_side([partial(_receive, one, sources, store, progress) for one in largest_first], AT_ONCE)
+    futures = side_by_side([partial(_receive, one, sources, receive, progress) for one in largest_first], AT_ONCE)
     try:
         # A full disk or an interrupt ends all; a file that cannot be had lets the others arrive.
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -167,8 +193,8 @@ class _Failure:
 _Outcome = AddedBlob | _Failure | None  #: None: another process brought it meanwhile
 
 
-def _receive(wanted: WantedBlob, sources: Sequence[BlobSource], store: Store, progress: Progress) -> _Outcome:
-    with store.receive(wanted.blob) as reception:
+def _receive(wanted: WantedBlob, sources: Sequence[BlobSource], receive: Receive, progress: Progress) -> _Outcome:
+    with receive(wanted.blob) as reception:
         if reception is None:
             return None
         refusals: list[tuple[str, Error | None]] = []

@@ -24,9 +24,10 @@ from hf_pack.model.lock import (
     LockedSource,
     is_blob,
 )
-from hf_pack.model.manifest import CONTENT_SNAPSHOT, HubSource, Manifest, Patch
+from hf_pack.model.manifest import CONTENT_SNAPSHOT, HubSource, Manifest, Patch, Storage
 from hf_pack.model.snapshots import content_id
 from hf_pack.ports import AddedBlob, FileToAdd, Progress, Source, SourceFile, SourceListing, Sources, Store, Workspace
+from hf_pack.steps.fetch import Receive
 from hf_pack.steps.inspect_source import Inspection, inspect
 from hf_pack.steps.packages import digest_of, replacement_contents
 from hf_pack.steps.workspace_files import lock_file, manifest_file
@@ -67,7 +68,8 @@ def make_lock(
     *,
     layout_version: int = LAYOUT_VERSION,
 ) -> Locked:
-    """Read every selected file of a disk once; weights enter the store while they are hashed.
+    """Read every selected file of a disk once; weights enter the store while they are hashed, unless the store keeps
+    none for a self-contained package: then they are only hashed.
 
     Of a model on the Hub only small files are read: a large one is known by the sha256 that the Hub publishes. The
     store keeps what was added only for the session of the caller: root it with :func:`write_lock`.
@@ -77,11 +79,20 @@ def make_lock(
     _check_patch_targets(manifest, inspection.files)
     large = [file for file in inspection.files if is_blob(file.path, file.size) and file.path not in patched]
     on_disk = [(file, file.real_path) for file in large if file.real_path is not None]
-    added = store.add_blobs([FileToAdd(name=_blob_name(file), real_path=place) for file, place in on_disk], progress)
-    digests = {
-        file.path: FileDigest(size=blob.blob.size, sha256=blob.blob.sha256)
-        for (file, _), blob in zip(on_disk, added, strict=True)
-    }
+    streamer = store.streamer if manifest.storage is Storage.SELF_CONTAINED else None
+    added: tuple[AddedBlob, ...] = ()
+    if streamer is not None:
+        hashed = streamer.hash_files([place for _, place in on_disk], progress)
+        read = sum(one.bytes_read for one in hashed)
+        digests = {file.path: one.digest for (file, _), one in zip(on_disk, hashed, strict=True)}
+    else:
+        to_add = [FileToAdd(name=_blob_name(file), real_path=place) for file, place in on_disk]
+        added = store.add_blobs(to_add, progress)
+        read = sum(blob.bytes_read for blob in added)
+        digests = {
+            file.path: FileDigest(size=blob.blob.size, sha256=blob.blob.sha256)
+            for (file, _), blob in zip(on_disk, added, strict=True)
+        }
     digests |= {
         file.path: FileDigest(size=file.size, sha256=file.sha256)
         for file in large
@@ -94,8 +105,11 @@ def make_lock(
     for file in set(large) & set(unread):  # large for a package, small for the Hub: it has no sha256 of it
         digest = digests[file.path]
         blob = Blob(name=_blob_name(file), sha256=digest.sha256, size=digest.size)
-        added += _receive(blob, contents.pop(file.path), store)
-    small_bytes = sum(map(len, contents.values()))
+        receive = store.receive if streamer is None else streamer.hold
+        received = _receive(blob, contents.pop(file.path), receive)
+        added += received
+        read += sum(one.bytes_read for one in received)
+    read += sum(map(len, contents.values()))
     _check_claims(inspection, digests)
 
     replacements = replacement_contents(workspace, manifest)
@@ -121,7 +135,7 @@ def make_lock(
         lock=lock,
         kept=tuple((file.path, contents[file.path]) for file in files if file.kept_beside_lock),
         notes=(*source.listing.notes, *inspection.notes),
-        bytes_read=sum(blob.bytes_read for blob in added) + small_bytes,
+        bytes_read=read,
         bytes_written=sum(blob.bytes_written for blob in added),
     )
 
@@ -138,8 +152,8 @@ def _blob_name(file: SourceFile) -> str:
     return sanitize_name(file.path.rsplit("/", 1)[-1])
 
 
-def _receive(blob: Blob, contents: bytes, store: Store) -> tuple[AddedBlob, ...]:
-    with store.receive(blob) as reception:
+def _receive(blob: Blob, contents: bytes, receive: Receive) -> tuple[AddedBlob, ...]:
+    with receive(blob) as reception:
         if reception is None:
             return ()
         for part in reception.missing:

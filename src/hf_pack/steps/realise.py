@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from hf_pack.errors import HubError, IntegrityError, SourceError
-from hf_pack.formats.store_path import StorePath, flat_content_address
-from hf_pack.model.hub_ids import SnapshotKind
-from hf_pack.model.lock import Blob, LockedFile
-from hf_pack.model.manifest import HubSource
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.manifest import Storage
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.record import PackageRecord
-from hf_pack.ports import AddedBlob, FileToAdd, Progress, Sources, Store, WantedBlob, Workspace
-from hf_pack.steps.fetch import Elsewhere, Places, fetch
+from hf_pack.ports import AddedBlob, AddedTree, Progress, Store, Workspace
+from hf_pack.steps.bring import bring, wrong_blobs
+from hf_pack.steps.fetch import Places
 from hf_pack.steps.packages import Package
+from hf_pack.steps.stream_tree import stream_tree
 from hf_pack.steps.targets import known_store_path
-from hf_pack.steps.workspace_files import kept_file, lock_file, record_file
+from hf_pack.steps.workspace_files import lock_file, record_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +33,9 @@ class Built:
 def build(package: Package, workspace: Workspace, places: Places, store: Store, progress: Progress) -> Built:
     """Bring missing blobs into the store, make the tree, root it by ``result-<name>``, write the record.
 
-    What is in the store by its content is neither read nor written. Raises SourceError or HubError when a blob is
-    nowhere to be had, IntegrityError when what was found has other bytes, StoreError.
+    What is in the store by its content is neither read nor written; a self-contained tree that is there, or that a
+    substituter has, needs no blobs. Raises SourceError or HubError when a blob is nowhere to be had, IntegrityError
+    when what was found has other bytes, StoreError.
     """
     started = time.monotonic()
     plan = package.plan
@@ -44,11 +43,7 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
     for line in package.warnings:
         progress.note(f"warning: {line}")
     with store.session():
-        valid = store.keep([blob.store_path for blob in plan.blobs])
-        missing = [blob for blob in plan.blobs if blob.store_path not in valid]
-        missing += _wrong_blobs([blob for blob in plan.blobs if blob.store_path in valid], package, store, progress)
-        added = bring(missing, package, workspace, places, store, progress) if missing else ()
-        tree = store.add_tree(plan, progress)
+        added, tree = _realised(package, workspace, places, store, progress)
         for line in second_contents(package, tree.info.store_path, store):
             progress.note(f"warning: {line}")
         real_path = store.real_path(tree.info.store_path)
@@ -57,7 +52,10 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
             progress.note(f"note: result-{package.name} leaves {earlier}; nothing keeps it in that store any more")
         result = workspace.link_result(package.name, real_path)
         store.add_root(result, [tree.info.store_path])
-        store.add_root(workspace.root / lock_file(package.name), [blob.store_path for blob in plan.blobs])
+        # Blobs that only a self-contained tree was made of would be a second copy.
+        streams = plan.storage is Storage.SELF_CONTAINED and store.streamer is not None
+        kept = () if streams else store.valid_paths(blob.store_path for blob in plan.blobs)
+        store.add_root(workspace.root / lock_file(package.name), kept)
         workspace.write(record_file(package.name), record_of(package, tree.info).format())
     return Built(
         name=package.name,
@@ -68,108 +66,31 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
     )
 
 
-def _wrong_blobs(blobs: Sequence[Blob], package: Package, store: Store, progress: Progress) -> list[Blob]:
-    """Valid blobs that have other bytes than the lock says: those that the store does not vouch for are re-hashed.
-
-    Raises IntegrityError when the package is in the store: it is damaged then, and not only to be brought anew.
-    """
-    doubtful = [blob for blob in blobs if not _is_by_content(blob, store)]
-    if not doubtful:
-        return []
-    progress.start("check", sum(blob.size for blob in doubtful))
-    problems = {blob: store.check(blob.store_path, progress, sha256=blob.sha256) for blob in doubtful}
-    progress.finish()
-    wrong = [blob for blob in doubtful if problems[blob]]
-    store_path = known_store_path(package)
-    if wrong and store_path is not None and store.path_info(store_path) is not None:
-        lines = "".join(f"\n  {blob.store_path}: {problems[blob][0].problem}" for blob in wrong)
-        raise IntegrityError(
-            f"{package.name}: the store has other bytes than the lock says{lines}",
-            hint=f"hf-pack verify {package.name} --repair",
-        )
-    return wrong
+def _realised(
+    package: Package, workspace: Workspace, places: Places, store: Store, progress: Progress
+) -> tuple[Sequence[AddedBlob], AddedTree]:
+    """What was brought, and the tree."""
+    plan = package.plan
+    if plan.storage is Storage.SELF_CONTAINED:
+        if (tree := _tree_that_is_there(package, places, store, progress)) is not None:
+            return (), tree
+        if store.streamer is not None:
+            return stream_tree(package, store.streamer, workspace, places, store, progress)
+    valid = store.keep([blob.store_path for blob in plan.blobs])
+    missing = [blob for blob in plan.blobs if blob.store_path not in valid]
+    missing += wrong_blobs([blob for blob in plan.blobs if blob.store_path in valid], package, store, progress)
+    added = bring(missing, package, workspace, places, store, progress) if missing else ()
+    return added, store.add_tree(plan, progress)
 
 
-def _is_by_content(blob: Blob, store: Store) -> bool:
-    info = store.path_info(blob.store_path)
-    return info is not None and info.content_address == flat_content_address(blob.sha256)
-
-
-def bring(
-    missing: Sequence[Blob],
-    package: Package,
-    workspace: Workspace,
-    places: Places,
-    store: Store,
-    progress: Progress,
-) -> tuple[AddedBlob, ...]:
-    """Make these blobs valid: from beside the lock, from the source on disk, else by :func:`hf_pack.steps.fetch.fetch`.
-
-    Raises SourceError that names every file which is nowhere.
-    """
-    locked = {file.blob: file for file in package.lock.files if file.is_blob}
-    needed = [locked[blob] for blob in missing]
-    on_disk = places_on_disk(needed, package, workspace, places.disk)
-    absent = [file for file in needed if file.path not in on_disk]
-    elsewhere = places.elsewhere() if absent else Elsewhere()
-    on_hub = package.lock.source.snapshot_kind is SnapshotKind.COMMIT
-    if not on_hub:
-        elsewhere = replace(elsewhere, hub=())
-    if absent and not (elsewhere.finders or elsewhere.sources or elsewhere.hub):
-        raise _nowhere(absent, package)  # before gigabytes are copied in vain
-    found = [file_to_add(file, on_disk[file.path]) for file in needed if file.path in on_disk]
-    added = store.add_blobs(found, progress)
-    if not absent:
-        return added
-    try:
-        return added + fetch(wanted_blobs(absent, package), elsewhere, store, progress)
-    except HubError:
-        if on_hub or elsewhere.sources:
-            raise
-        raise _nowhere(absent, package) from None  # no network could help
-
-
-def file_to_add(file: LockedFile, place: Path) -> FileToAdd:
-    """A locked file found on disk; the store takes it only with the locked bytes."""
-    return FileToAdd(name=file.blob.name, real_path=place, expected=file.sha256)
-
-
-def places_on_disk(
-    files: Sequence[LockedFile], package: Package, workspace: Workspace, disk: Sources
-) -> dict[str, Path]:
-    """Where the bytes of these files lie on this machine, by path: beside the lock, or in the manifest's source."""
-    kept = {file.path: workspace.root / kept_file(package.name, file.path) for file in files if file.kept_beside_lock}
-    source = package.manifest.source
-    if len(kept) == len(files) or isinstance(source, HubSource):
-        return kept
-    try:
-        listing = disk.open(replace(source, snapshot_id=package.lock.source.wanted_snapshot)).listing
-    except SourceError:
-        return kept  # the source is gone or damaged; the sha256 of the lock finds the bytes elsewhere
-    offered = {file.path: file.real_path for file in listing.files if file.real_path is not None}
-    return {file.path: offered[file.path] for file in files if file.path in offered} | kept
-
-
-def wanted_blobs(files: Sequence[LockedFile], package: Package) -> list[WantedBlob]:
-    """What to ask other places for; the Hub knows the snapshot only when it is a commit."""
-    source = package.lock.source
-    return [
-        WantedBlob(blob=file.blob, repo_id=source.repo_id, commit_hash=source.snapshot_id, path=file.path)
-        for file in files
-    ]
-
-
-def _nowhere(files: Sequence[LockedFile], package: Package) -> SourceError:
-    lines = "\n".join(f"  {file.path}: {file.size} bytes, sha256 {file.sha256.hex()}" for file in files)
-    source = package.manifest.source
-    hint = (
-        f"hf-pack build {package.name} without --offline"
-        if isinstance(source, HubSource)
-        else f"put the model back at {source.path}, or lock again: hf-pack lock {package.name}"
-    )
-    return SourceError(
-        f"{package.name}: {len(files)} of its files are neither in the store nor in the source\n{lines}", hint=hint
-    )
+def _tree_that_is_there(package: Package, places: Places, store: Store, progress: Progress) -> AddedTree | None:
+    """A self-contained tree in the store or in its substituters, where it was before or where the record says."""
+    recorded = known_store_path(package)
+    found = store.find_tree(package.plan, recorded)
+    if found is None and recorded is not None and places.substitutes():
+        store.substitute({recorded: package.plan.nar_size}, progress)
+        found = store.find_tree(package.plan, recorded)
+    return found
 
 
 def second_contents(package: Package, store_path: StorePath, store: Store) -> list[str]:

@@ -12,10 +12,10 @@ from hf_pack.model.findings import Problem
 from hf_pack.model.lock import Blob, is_blob
 from hf_pack.model.manifest import PathSource, Storage
 from hf_pack.ports import FileToAdd, Progress, Store, Workspace
+from hf_pack.steps.bring import bring, file_to_add, places_on_disk
 from hf_pack.steps.contents import stored_contents
 from hf_pack.steps.fetch import Places
 from hf_pack.steps.packages import Package, digest_of
-from hf_pack.steps.realise import bring, file_to_add, places_on_disk
 from hf_pack.steps.targets import Target
 
 

@@ -6,7 +6,7 @@ the temporary roots and the collector's socket are Nix's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -161,6 +161,18 @@ class EmbeddedStore(ObjectsOnDisk):
             adder = ObjectAdder(layout=self._layout, database=self._database, temp_roots=self._temp_roots)
             adder.add(info, nar, trusted_keys, repair=repair)
 
+    @property
+    def streamer(self) -> None:
+        """None: trees share their files with blobs, by hard links."""
+
+    def substitute(
+        self,
+        sizes: Mapping[StorePath, int],  # noqa: ARG002
+        progress: Progress,  # noqa: ARG002
+    ) -> frozenset[StorePath]:
+        """See :class:`hf_pack.ports.Store`. This store has no substituters."""
+        return frozenset()
+
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """See :class:`hf_pack.ports.Store`. Raises IntegrityError unless the file has the blob's bytes."""
         from hf_pack.adapters.embedded.placing import replace
@@ -214,6 +226,13 @@ class EmbeddedStore(ObjectsOnDisk):
             self._database.create()
             self._layout.staging.mkdir(parents=True, exist_ok=True)
             return garbage.collect(self._layout, self._database)
+
+    def _known_tree(self, plan: Plan) -> StorePath | None:
+        return self._trees.known_path(plan)
+
+    def _remember_tree(self, plan: Plan, store_path: StorePath) -> None:
+        with self._writing("remember a package"):
+            self._trees.remember(plan, store_path)
 
     @contextmanager
     def _writing(self, action: str) -> Iterator[None]:

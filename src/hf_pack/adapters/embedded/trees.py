@@ -38,7 +38,7 @@ class TreeAdder:
 
     def add(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make the tree valid; see :meth:`hf_pack.ports.Store.add_tree`. OSError is the caller's to turn."""
-        expected = plan.store_path() or self._known_path(plan)
+        expected = plan.store_path() or self.known_path(plan)
         if expected is not None:
             self.temp_roots.add([expected])
             if (info := self._present(expected)) is not None:
@@ -46,12 +46,12 @@ class TreeAdder:
         info, read = self.info(plan, progress)
         self.temp_roots.add([info.store_path])
         if (present := self._present(info.store_path)) is not None:
-            self._remember(plan, info.store_path)
+            self.remember(plan, info.store_path)
             return AddedTree(info=present, bytes_read=read, bytes_written=0)
         with staging_folder(self.layout.staging) as folder:
             staged, written = self.stage(plan, info, folder)
             new = place([staged], self.layout, self.database)
-        self._remember(plan, info.store_path)
+        self.remember(plan, info.store_path)
         present = self.database.info(info.store_path)
         assert present is not None
         return AddedTree(info=present, bytes_read=read, bytes_written=written if new else 0)
@@ -109,15 +109,16 @@ class TreeAdder:
             return None
         return info
 
-    def _known_path(self, plan: Plan) -> StorePath | None:
+    def known_path(self, plan: Plan) -> StorePath | None:
         """The path that this self-contained plan gave before. It follows from what the plan's digest covers."""
         try:
             return StorePath.parse_base_name(str(self._memory(plan).readlink()))
         except (OSError, FormatError):
             return None
 
-    def _remember(self, plan: Plan, store_path: StorePath) -> None:
-        if plan.storage is Storage.SELF_CONTAINED and self._known_path(plan) != store_path:
+    def remember(self, plan: Plan, store_path: StorePath) -> None:
+        """The path that this plan gave; nothing to remember of a linked one."""
+        if plan.storage is Storage.SELF_CONTAINED and self.known_path(plan) != store_path:
             memory = self._memory(plan)
             memory.parent.mkdir(exist_ok=True)
             with staging_folder(self.layout.staging) as folder:

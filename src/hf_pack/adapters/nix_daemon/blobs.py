@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Event
 
 from hf_pack.adapters.nix_daemon import operations
@@ -15,7 +14,7 @@ from hf_pack.adapters.nix_daemon.faults import DaemonGoneError
 from hf_pack.adapters.nix_daemon.link import Link, file_clock_ns
 from hf_pack.disk.identities import Identities
 from hf_pack.disk.object_hash import open_regular
-from hf_pack.disk.refusals import free_bytes, out_of_space
+from hf_pack.disk.refusals import existing, free_bytes, out_of_space
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import flat_content_address, parse_content_address
@@ -109,7 +108,7 @@ class BlobAdder:
 
     def _stream_all(self, files: Sequence[FileToAdd], progress: Progress) -> dict[FileToAdd, AddedBlob]:
         sizes = {file: file.real_path.stat().st_size for file in files}
-        needed, free = sum(sizes.values()), free_bytes(_existing(self.link.real_store_dir))
+        needed, free = sum(sizes.values()), free_bytes(existing(self.link.real_store_dir))
         if needed > free:
             raise out_of_space(needed=needed, free=free, place=self.link.real_store_dir)
         if not files:
@@ -133,11 +132,6 @@ class BlobAdder:
                 raise
             finally:
                 progress.finish()
-
-
-def _existing(place: Path) -> Path:
-    """It, or the directory that it will be made in."""
-    return next(path for path in (place, *place.parents) if path.exists())
 
 
 def _parts(descriptor: int, size: int, advance: Callable[[int], object], stop: Event) -> Iterator[FilePart]:

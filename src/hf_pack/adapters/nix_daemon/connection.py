@@ -6,7 +6,7 @@ the answer, or ``ERROR``. After any error the connection is of no use any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -21,6 +21,10 @@ _MAJOR = 1
 #: 1.26 came with Nix 2.4, the first to take content-addressed objects with references; we speak up to 1.35.
 _LEAST_MINOR = 26
 _MOST_MINOR = 35
+
+#: An activity that copies one path, and the result that says how far it is (Nix's ``logging.hh``).
+_COPY_PATH = 100
+_PROGRESS = 105
 
 _FRAME = 1 << 18  # the daemon holds a frame in memory
 
@@ -53,6 +57,8 @@ class Connection:
         self._place = place
         self._answer = Decoder(channel.receive)
         self._done = False
+        self._copying: dict[int, int] = {}
+        self.copied: Callable[[int], object] | None = None  #: is told the bytes of paths as the daemon copies them
         try:
             self.minor, self.nix_version, self.trusted = self._greet()
         except WireError as error:
@@ -151,15 +157,21 @@ class Connection:
             case _Message.ERROR:
                 raise self._error()
             case _Message.START:  # activity, level, type; text; fields; parent
-                _numbers(answer, 3)
+                activity, _level, kind = answer.number(), answer.number(), answer.number()
                 answer.text()
                 _fields(answer)
                 answer.number()
+                if kind == _COPY_PATH:
+                    self._copying[activity] = 0
             case _Message.STOP:
-                answer.number()
-            case _Message.RESULT:  # activity, type; fields
-                _numbers(answer, 2)
-                _fields(answer)
+                self._copying.pop(answer.number(), None)
+            case _Message.RESULT:  # activity, type; fields: bytes done, and others
+                activity, kind = answer.number(), answer.number()
+                fields = _fields(answer)
+                if kind == _PROGRESS and activity in self._copying and fields:
+                    before, self._copying[activity] = self._copying[activity], fields[0]
+                    if self.copied is not None:
+                        self.copied(fields[0] - before)
             case other:
                 raise WireError(f"it sent a message of an unknown kind: {other:#x}")
 
@@ -182,17 +194,15 @@ class Connection:
         )
 
 
-def _numbers(answer: Decoder, count: int) -> None:
-    for _ in range(count):
-        answer.number()
-
-
-def _fields(answer: Decoder) -> None:
+def _fields(answer: Decoder) -> list[int]:
+    """The numbers among them."""
+    numbers = []
     for _ in range(answer.number(wire.MOST_ITEMS)):
         match answer.number():
             case 0:
-                answer.number()
+                numbers.append(answer.number())
             case 1:
                 answer.text()
             case other:
                 raise WireError(f"it sent a field of an unknown kind: {other}")
+    return numbers

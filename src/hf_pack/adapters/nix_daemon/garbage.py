@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hf_pack.adapters.nix_daemon import operations, roots
 from hf_pack.adapters.nix_daemon.connecting import PATIENCE
+from hf_pack.adapters.nix_daemon.held import HeldBlobs
 from hf_pack.adapters.nix_daemon.link import Link
 from hf_pack.adapters.nix_daemon.state import State
 from hf_pack.disk import reception
@@ -22,9 +23,9 @@ def collect(link: Link, state: State, *, delete: bool) -> Collection:
         deleted, freed = operations.collect_garbage(connection, delete=delete)
         connection.patience(PATIENCE)
     if delete:
-        freed += reception.remove_abandoned(state.receiving)
+        freed += reception.remove_abandoned(state.receiving) + HeldBlobs(state).remove_abandoned()
     else:
         dead = [link.real_path(path) for path in deleted]
-        abandoned = reception.abandoned_folders(state.receiving)
+        abandoned = (*reception.abandoned_folders(state.receiving), *HeldBlobs(state).abandoned())
         freed = disk_bytes([*dead, *abandoned], link.real_store_dir / _LINKS)
     return Collection(deleted=deleted, kept=len(valid.difference(deleted)), freed=freed)

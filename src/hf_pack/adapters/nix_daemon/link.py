@@ -9,7 +9,6 @@ from pathlib import Path
 from threading import RLock
 
 from hf_pack.adapters.nix_daemon import operations
-from hf_pack.adapters.nix_daemon.connecting import PATIENCE
 from hf_pack.adapters.nix_daemon.pool import Pool
 from hf_pack.adapters.nix_daemon.routes import Route
 from hf_pack.disk import objects
@@ -78,19 +77,6 @@ class Link:
                 for store_path in wanted:
                     operations.add_temp_root(connection, store_path)
             return operations.query_valid_paths(connection, wanted)
-
-    def substitute(self, store_path: StorePath) -> bool:
-        """Have a substituter of the store bring the path; False when none says it has it.
-
-        Raises DaemonRefusedError when one does and does not give it.
-        """
-        with self.adding.lend() as connection:
-            if not operations.is_substitutable(connection, store_path):
-                return False
-            connection.patience(None)  # it may take hours, and say nothing
-            operations.ensure_path(connection, store_path)
-            connection.patience(PATIENCE)
-        return True
 
     def info(self, store_path: StorePath) -> PathInfo | None:
         """What the store knows of a path."""

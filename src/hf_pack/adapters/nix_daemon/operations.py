@@ -117,22 +117,25 @@ def query_path_from_digest(connection: Connection, digest: str) -> StorePath | N
     return _store_path(text) if text else None
 
 
-def is_substitutable(connection: Connection, store_path: StorePath) -> bool:
-    """Whether a substituter of the store says it has the path.
+def substitutable_paths(connection: Connection, among: Iterable[StorePath]) -> frozenset[StorePath]:
+    """Which of these a substituter of the store says it has.
 
     ``QuerySubstitutablePaths``, by its name the operation for this, leaves out caches that set no ``WantMassQuery``.
     """
+    wanted = sorted(among)
     answer = connection.call(
-        _Operation.QUERY_SUBSTITUTABLE_PATH_INFOS, wire.number(1), wire.text(str(store_path)), wire.text("")
+        _Operation.QUERY_SUBSTITUTABLE_PATH_INFOS,
+        wire.number(len(wanted)),
+        *(wire.text(str(store_path)) + wire.text("") for store_path in wanted),  # no content address
     )
-    found = answer.number(wire.MOST_ITEMS)
-    for _ in range(found):
-        answer.text()
+    found = []
+    for _ in range(answer.number(wire.MOST_ITEMS)):
+        found.append(_store_path(answer.text()))
         answer.text()  # deriver
         answer.texts()
         answer.number()  # sizes: to download, as a NAR
         answer.number()
-    return found > 0
+    return frozenset(found)
 
 
 def ensure_path(connection: Connection, store_path: StorePath) -> None:

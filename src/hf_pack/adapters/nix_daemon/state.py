@@ -28,6 +28,11 @@ class State:
         return self.directory / "receiving"
 
     @property
+    def held(self) -> Path:
+        """Blobs that arrived whole for a self-contained tree that is not made yet."""
+        return self.directory / "held"
+
+    @property
     def roots(self) -> Path:
         """Links that are GC roots: a directory for each owner."""
         return self.directory / "roots"

@@ -20,6 +20,7 @@ from hf_pack.errors import StoreError
 
 if TYPE_CHECKING:
     from hf_pack.adapters.nix_daemon.blobs import BlobAdder
+    from hf_pack.adapters.nix_daemon.streaming import Streamer
     from hf_pack.adapters.nix_daemon.trees import TreeAdder
     from hf_pack.formats.narinfo import NarInfo
     from hf_pack.formats.signing import PublicKey
@@ -52,9 +53,22 @@ class NixDaemonStore(ObjectsOnDisk):
 
     @cached_property
     def _trees(self) -> TreeAdder:
+        from hf_pack.adapters.nix_daemon.held import HeldBlobs
         from hf_pack.adapters.nix_daemon.trees import TreeAdder
 
-        return TreeAdder(link=self._link, state=self._state)
+        return TreeAdder(link=self._link, state=self._state, held=HeldBlobs(self._state))
+
+    @cached_property
+    def streamer(self) -> Streamer:
+        """See :class:`hf_pack.ports.Store`. Nobody but Nix makes hard links in its store, so trees share nothing."""
+        from hf_pack.adapters.nix_daemon.streaming import Streamer
+
+        return Streamer(
+            trees=self._trees,
+            held=self._trees.held,
+            identities=self._blobs.identities,
+            writing=self._writing,
+        )
 
     def __enter__(self) -> NixDaemonStore:
         return self
@@ -113,16 +127,12 @@ class NixDaemonStore(ObjectsOnDisk):
         with self._refusing("protect paths of the store"), self.session():
             return self._link.protect(store_paths)
 
-    def substitute(self, blob: Blob) -> Path | None:
-        """Have the store's substituters bring a blob; where it lies then, None when no one has it.
+    def substitute(self, sizes: Mapping[StorePath, int], progress: Progress) -> frozenset[StorePath]:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.adapters.nix_daemon import substituting
 
-        Nix checks the bytes. Raises StoreError when one that has it does not give it.
-        """
         with self._refusing("ask the store's substituters"), self.session():
-            self._link.protect([blob.store_path])
-            if not self._link.substitute(blob.store_path) or self._blobs.present(blob) is None:
-                return None
-            return self.real_path(blob.store_path)
+            return substituting.substitute(self._link, sizes, progress) if sizes else frozenset()
 
     def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
         """See :class:`hf_pack.ports.Store`."""
@@ -204,6 +214,13 @@ class NixDaemonStore(ObjectsOnDisk):
 
         with self._refusing("collect garbage"):
             return garbage.collect(self._link, self._state, delete=not dry_run)
+
+    def _known_tree(self, plan: Plan) -> StorePath | None:
+        return self._state.known_tree(plan.digest())
+
+    def _remember_tree(self, plan: Plan, store_path: StorePath) -> None:
+        with self._writing("remember a package"):
+            self._state.remember_tree(plan.digest(), store_path)
 
     @contextmanager
     def _writing(self, action: str) -> Iterator[None]:
