@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from hf_pack.errors import UsageError
 from hf_pack.model.file_names import shown
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hf_pack.ports import ObjectStorage
 
 KINDS = ("file", "http", "https", "s3", "gs", "az")
+_PARAMETERS = {"s3": ("region", "endpoint", "scheme", "profile"), "gs": (), "az": ("account", "endpoint")}
 
 
 class UnknownKindError(UsageError):
@@ -30,7 +31,7 @@ def open_storage(url: str, *, where: str) -> ObjectStorage:
     Raises UsageError for what is no URL or has a parameter that is not known, UnknownKindError.
     """
     parts = _parts_of(url, where)
-    name = name_of(parts)
+    name = _name_of(parts)
     if parts.scheme not in KINDS:
         raise UnknownKindError(name, where)
     if parts.scheme == "file":
@@ -41,10 +42,30 @@ def open_storage(url: str, *, where: str) -> ObjectStorage:
         from hf_pack.adapters.object_storage.web import WebStorage
 
         return WebStorage(url, name)
-    raise UnknownKindError(name, where)
+    known = _PARAMETERS[parts.scheme]
+    found = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if parts.username or parts.password or not found.keys() <= set(known):
+        wrong = "credentials" if parts.username or parts.password else next(iter(found.keys() - set(known)))
+        raise UsageError(
+            f"{name} takes no {shown(wrong)} in its URL\n"
+            f"  {where}: expected {parts.scheme}://BUCKET/PREFIX with {', '.join(known)} behind a ? or nothing",
+            hint="credentials are found as by the cloud's own tools: the environment, profiles, roles",
+        )
+    bucket, prefix = parts.hostname or "", unquote(parts.path.strip("/"))
+    if parts.scheme == "s3":
+        from hf_pack.adapters.object_storage.s3 import S3Storage
+
+        endpoint = found.get("endpoint")
+        if endpoint and "://" not in endpoint:
+            endpoint = f"{found.get('scheme') or 'https'}://{endpoint}"
+        region, profile = found.get("region"), found.get("profile")
+        return S3Storage(bucket, prefix, name, region=region, endpoint=endpoint, profile=profile)
+    from hf_pack.adapters.object_storage.cloud import open_cloud
+
+    return open_cloud(parts.scheme, bucket, prefix, name, found)
 
 
-def name_of(parts: SplitResult) -> str:
+def _name_of(parts: SplitResult) -> str:
     """The URL without user, password and query, which may be secret."""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
