@@ -72,14 +72,24 @@ def export(
     store: str | None = None,
     progress: Progress = QUIET,
 ) -> Published:
-    """Write a built package into an OCI layout, a new one or one that is there. Raises as :func:`publish` does."""
+    """Write a built package into an OCI layout, a new one or one that is there; its store name is the tag.
+
+    Raises as :func:`publish` does.
+    """
     from hf_pack.adapters.oci.layout import LayoutDirectory
+    from hf_pack.formats.oci.reference import tag_of_version
     from hf_pack.steps import oci_publish
 
     package = _to_ship(name, workspace, store)
     repository = LayoutDirectory.create(Path(directory).absolute())
     return oci_publish.publish(
-        package, repository, oci_publish.Shape(shape), _memory(os.environ), progress, tags_artifact=False
+        package,
+        repository,
+        oci_publish.Shape(shape),
+        _memory(os.environ),
+        progress,
+        tag=tag_of_version(package.store_path.name),
+        tags_artifact=False,
     )
 
 

@@ -124,9 +124,9 @@ def publish(
     facts = model_pack.facts_of(package.plan)
     if facts is None:
         raise UsageError(f"{package.store_path} is no package", hint="hf-pack list")
-    version_tag = tag_of_version(facts.version)
-    tag = tag or version_tag
-    _require_one_content(repository, tag, package.store_path, is_version=tag == version_tag)
+    versions = (tag_of_version(facts.version), tag_of_version(package.store_path.name))
+    tag = tag or versions[0]
+    _require_one_content(repository, tag, package.store_path, is_version=tag in versions)
     said = {
         **oci_package.annotations_of(package.store_path, package.plan.storage),
         "org.opencontainers.image.title": facts.pname,

@@ -8,32 +8,35 @@ from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.registries import say_published, shape_arguments
 
 if TYPE_CHECKING:
     from hf_pack.ports import Workspace
     from hf_pack.steps.packages import Package
 
 
-FORMATS = ("nix", "flox", "dir")
+FORMATS = ("nix", "flox", "dir", "oci-layout")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     name_argument(
         parser,
         many=True,
-        help_text="packages of this workspace, none means all; for dir also store paths, pname@version",
+        help_text="packages of this workspace, none means all; for dir and oci-layout also store paths, pname@version",
     )
     parser.add_argument("--to", choices=FORMATS, required=True, help="what is written")
     parser.add_argument(
         "--output",
         metavar="DIR",
-        help="where (default: for nix the workspace's nix/, for flox the workspace, for dir ./NAME)",
+        help="where (default: for nix the workspace's nix/, for flox the workspace, for dir ./NAME, for oci-layout "
+        "./oci-layout)",
     )
     parser.add_argument(
         "--hard-links",
         action="store_true",
         help="with --to dir: the store's own files, no disk; who writes there changes the store",
     )
+    shape_arguments(parser.add_argument_group("with --to oci-layout"))
     store_argument(parser)
 
 
@@ -44,6 +47,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.to == "dir":
         return _to_directories(arguments)
+    if arguments.to == "oci-layout":
+        return _to_layout(arguments)
     workspace = wiring.open_workspace(Path())
     packages = [load(workspace, name) for name in chosen(arguments)]
     write = _to_nix if arguments.to == "nix" else _to_flox
@@ -125,6 +130,25 @@ def _to_directories(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _to_layout(arguments: argparse.Namespace) -> int:
+    """Built packages in one OCI layout, which holds what they share once."""
+    from hf_pack import registries
+    from hf_pack.cli.names import chosen
+    from hf_pack.cli.progress import TerminalProgress
+
+    directory = Path(arguments.output or "oci-layout")
+    published = [
+        registries.export(name, directory, shape=arguments.shape, store=arguments.store, progress=TerminalProgress())
+        for name in arguments.names or chosen(arguments)
+    ]
+    if arguments.json:
+        print_json(published)
+        return 0
+    for one in published:
+        say_published(one, arguments.shape)
+    return 0
+
+
 def _directory_name(text: str) -> str:
     """What a package's directory is called: the name as given, or the store path's base name."""
     return text.rstrip("/").rpartition("/")[2]
@@ -138,13 +162,16 @@ COMMAND = Command(
         "reads, and flake.nix beside nix/. They evaluate purely and without nixpkgs, to the store paths of hf-pack.\n"
         "--to flox makes the workspace a repository for `flox build` and `flox publish`: .flox/pkgs/NAME.nix, and\n"
         "the environment's files where they are missing.\n"
-        "--to dir writes built packages as plain directories, with no link out of them."
+        "--to dir writes built packages as plain directories, with no link out of them.\n"
+        "--to oci-layout writes built packages into a directory that container tools read (skopeo, umoci, podman), as\n"
+        "they would be in a registry: `skopeo copy --all oci:DIR:TAG docker://…` sends it on."
     ),
     examples=(
         "hf-pack export --to nix",
         "hf-pack export my-model --to nix --output ../infrastructure/models",
         "hf-pack export my-model --to flox",
         "hf-pack export my-model --to dir --output /srv/my-model",
+        "hf-pack export my-model --to oci-layout --output /media/usb/models",
     ),
     arguments=_arguments,
     run=_run,
