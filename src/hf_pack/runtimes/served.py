@@ -14,7 +14,8 @@ from hf_pack.model.launch import ViewFile
 class Served:
     """A package of a store.
 
-    ``place`` is the absolute path of its tree as the runtime will see it, ``files`` where in it the model's files lie.
+    ``place`` is the absolute path of its tree as the runtime will see it, ``files`` where in it the model's files lie,
+    ``paths`` those files.
     ``repo_id`` is also the name that clients use. ``weights_file`` is set for a model that is one file (GGUF): its path
     below ``files``. ``engine_parameters`` are the manifest's tables by runtime.
     """
@@ -23,11 +24,11 @@ class Served:
     store_path: str
     place: str
     files: str
+    paths: tuple[str, ...]
     repo_id: RepoId
     snapshot_id: str
     triton_model_name: str | None
     has_hub: bool
-    has_tokenizer: bool
     weights_file: str | None
     engine_parameters: Mapping[str, JsonObject]
 
@@ -40,6 +41,11 @@ class Served:
     def model(self) -> str:
         """What a runtime is told to load: the exact snapshot, or the one file."""
         return f"{self.directory}/{self.weights_file}" if self.weights_file else self.directory
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether a tokenizer lies beside the weights."""
+        return any(name in self.paths for name in ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json"))
 
     @property
     def hub(self) -> str:
@@ -69,13 +75,18 @@ class Options:
 
 
 def merged_hub(packages: Sequence[Served]) -> tuple[ViewFile, ...]:
-    """One cache of the Hub made of links, so that the repo ids of all packages resolve; none is needed for one."""
+    """One cache of the Hub made of links, so that the repo ids of all packages resolve; none is needed for one.
+
+    Directories are real and files are links: the Hub's own tool joins paths by their text when it lists a cache, and
+    finds nothing behind a directory that is a link.
+    """
     if len(packages) < 2:
         return ()
     return tuple(
-        ViewFile(path=f"hub/{package.repo_id.folder}", contents=f"{package.hub}/{package.repo_id.folder}")
+        ViewFile(path=f"hub/{package.repo_id.folder}/{path}", contents=f"{package.hub}/{package.repo_id.folder}/{path}")
         for package in packages
         if package.has_hub
+        for path in ("refs/main", *(f"snapshots/{package.snapshot_id}/{file}" for file in package.paths))
     )
 
 

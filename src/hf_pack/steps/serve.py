@@ -125,7 +125,8 @@ def verify_first(packages: Sequence[ServedPackage], store: Store, workers: int, 
     """Re-hash every byte that is to be served. Raises IntegrityError."""
     verified = verifying.verify([Target(store_path=item.store_path) for item in packages], store, workers, progress)
     if verified.bad:
-        lines = "\n".join(f"  {bad.store_path}/{bad.path}: {bad.problem}" for bad in verified.bad)
+        places = ((f"{bad.store_path}/{bad.path}".rstrip("/"), bad.problem) for bad in verified.bad)
+        lines = "\n".join(f"  {place}: {problem}" for place, problem in places)
         paths = " ".join(str(package.store_path) for package in packages)
         raise IntegrityError(f"what is to be served is damaged\n{lines}", hint=f"hf-pack verify {paths}")
 

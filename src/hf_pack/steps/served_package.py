@@ -15,7 +15,6 @@ from hf_pack.runtimes.served import Served
 from hf_pack.steps.contents import StoredContents, stored_contents
 
 _HUB = "share/models/hub/"
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json")
 _LATER_SHARD = re.compile(r"-(?!00001)\d{5}-of-\d{5}\.gguf$")
 
 
@@ -55,11 +54,11 @@ def served_package(store_path: StorePath, store: Store) -> ServedPackage:
             store_path=str(store_path),
             place=str(store.real_path(store_path)),
             files=contents.directory,
+            paths=tuple(contents.files),
             repo_id=repo_id,
             snapshot_id=snapshot_id,
             triton_model_name=inside.triton_model_name if inside is not None else None,
             has_hub=contents.directory.startswith(_HUB),
-            has_tokenizer=any(name in contents.files for name in _TOKENIZERS),
             weights_file=_weights_file(contents),
             engine_parameters=engine_parameters,
         ),

@@ -28,11 +28,11 @@ def dual(
         store_path=at.removeprefix("/s"),
         place=at,
         files=f"share/models/hub/{repo.folder}/snapshots/{COMMIT}",
+        paths=("config.json", "tokenizer.json"),
         repo_id=repo,
         snapshot_id=COMMIT,
         triton_model_name=name,
         has_hub=True,
-        has_tokenizer=True,
         weights_file=None,
         engine_parameters=parameters or {},
     )
@@ -143,9 +143,17 @@ def test_triton_serves_several_from_one_repository_and_one_cache() -> None:
     other = dual("other", repo_id="acme/Other", at="/s/nix/store/b-other-1")
     third = single("third", at="/s/nix/store/c-third-1")
     launch = triton.launch([dual(), other, third], options())
+    tiny, others = "share/models/hub/models--acme--Tiny", "share/models/hub/models--acme--Other"
     assert [(file.path, file.contents) for file in launch.view_files if isinstance(file.contents, str)] == [
-        ("hub/models--acme--Tiny", f"{PLACE}/share/models/hub/models--acme--Tiny"),
-        ("hub/models--acme--Other", "/s/nix/store/b-other-1/share/models/hub/models--acme--Other"),
+        *(
+            (f"{folder}/{path}".removeprefix("share/models/"), f"{place}/{folder}/{path}")
+            for place, folder in ((PLACE, tiny), ("/s/nix/store/b-other-1", others))
+            for path in (
+                "refs/main",
+                f"snapshots/{COMMIT}/config.json",
+                f"snapshots/{COMMIT}/tokenizer.json",
+            )
+        ),
         ("triton/tiny", f"{PLACE}/share/triton/tiny"),
         ("triton/other", "/s/nix/store/b-other-1/share/triton/other"),
     ]
@@ -163,7 +171,8 @@ def test_one_model_is_served_and_the_repo_ids_of_others_resolve(runtime: object)
     assert runtime in (vllm, sglang)
     launch = (vllm if runtime is vllm else sglang).launch([dual(), other], options())
     assert launch.loads == SNAPSHOT
-    assert [file.path for file in launch.view_files] == ["hub/models--acme--Tiny", "hub/models--acme--Other"]
+    folders = {file.path.split("/")[1] for file in launch.view_files}
+    assert folders == {"models--acme--Tiny", "models--acme--Other"}
     assert dict(launch.environment)["HF_HUB_CACHE"] == "/view/hub"
     assert dict(launch.environment)["HF_PACK_SERVED"] == "/nix/store/a-tiny-1 /nix/store/b-other-1"
 
@@ -254,7 +263,7 @@ def test_a_model_in_one_file_is_named_by_its_file_and_its_tokenizer_by_its_direc
     assert words[words.index("--tokenizer") + 1] == SNAPSHOT
     words = sglang.launch([package], options()).argv
     assert words[words.index("--tokenizer-path") + 1] == SNAPSHOT
-    assert "--tokenizer" not in vllm.launch([replace(package, has_tokenizer=False)], options()).argv
+    assert "--tokenizer" not in vllm.launch([replace(package, paths=("q4.gguf",))], options()).argv
 
 
 def test_what_sglang_has_no_word_for_is_named() -> None:

@@ -57,8 +57,8 @@ COMMAND = Command(
     name="run",
     summary="from a repo id to a server: add, build and serve, no workspace needed",
     description=(
-        "Packages a model and serves it, all in one. It keeps a workspace of its own for each source: a second time is\n"
-        "quick and asks nobody, --update asks again. What follows -- goes to the runtime and wins."
+        "Packages a model and serves it, all in one. It keeps a workspace of its own for each source: the next\n"
+        "time is quick and asks nobody, --update asks again. What follows -- goes to the runtime and wins."
     ),
     examples=(
         "hf-pack run Qwen/Qwen3-0.6B",
