@@ -16,7 +16,8 @@ ALLOWED: dict[str, set[str]] = {
     "formats": set(),
     "model": {"formats"},
     "weights": {"model", "formats"},
-    "runtimes": {"weights", "model", "formats"},
+    "gpu": {"weights", "model", "formats"},
+    "runtimes": {"gpu", "weights", "model", "formats"},
     "layouts": {"runtimes", "model", "formats"},
     "expressions": {"model", "formats"},
     "ports": {"model", "formats"},
@@ -25,16 +26,17 @@ ALLOWED: dict[str, set[str]] = {
     "side_by_side": set(),
     "disk": {"ports", "model", "formats", "durable"},
     "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"},
-    "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "weights", "model", "formats"},
+    "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},
     "wiring": {"adapters", "steps", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
+    "checking": {"wiring", "adapters", "steps", "ports", "gpu", "model", "formats"},
     "registries": {"wiring", "adapters", "steps", "ports", "formats"},
     "cli": {"api", "wiring", "adapters", "steps", "ports", "expressions", "layouts", "runtimes", "weights", "model"}
-    | {"formats", "registries"},
+    | {"gpu", "formats", "registries", "checking"},
     "__init__": {"api"},
     "__main__": {"cli"},
 }
-PURE = {"formats", "model", "weights", "runtimes", "layouts", "expressions"}
+PURE = {"formats", "model", "weights", "gpu", "runtimes", "layouts", "expressions"}
 IMPURE_MODULES = {
     "os", "pathlib", "shutil", "tempfile", "subprocess", "socket", "urllib", "http", "time", "datetime",
     "random", "secrets", "sqlite3", "sys", "platform", "getpass", "glob", "threading", "multiprocessing",

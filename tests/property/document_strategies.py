@@ -109,7 +109,12 @@ _summaries = st.builds(
     parameters=st.none() | st.integers(min_value=0, max_value=2**60),
     bytes_by_dtype=st.lists(st.tuples(_text, st.integers(min_value=0, max_value=2**60)), max_size=3).map(tuple),
     quantization_method=_text,
+    quantization_scheme=_text,
     quantization_bits=st.none() | st.integers(min_value=1, max_value=32),
+    quantization_group_size=st.none() | st.integers(min_value=1, max_value=1024),
+    quantization_activations=st.none() | _text,
+    quantization_broken=st.booleans(),
+    weight_parts=st.lists(st.tuples(_text, st.integers(min_value=0, max_value=2**60)), max_size=3).map(tuple),
     notes=_patterns,
 )
 

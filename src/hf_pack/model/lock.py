@@ -119,7 +119,12 @@ class ModelSummary:
     parameters: int | None = None
     bytes_by_dtype: tuple[tuple[str, int], ...] = ()
     quantization_method: str = "none"
+    quantization_scheme: str = "none"  #: the compatibility matrix's row
     quantization_bits: int | None = None
+    quantization_group_size: int | None = None  #: weights that share a scale
+    quantization_activations: str | None = None  #: ``static``, ``dynamic``; None where they stay 16 bits
+    quantization_broken: bool = False  #: runtimes do not load it; ``notes`` say why
+    weight_parts: tuple[tuple[str, int], ...] = ()  #: bytes by ``<part> <dtype>`` (hf_pack.weights.tensor_parts)
     notes: tuple[str, ...] = ()
 
 

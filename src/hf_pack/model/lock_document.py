@@ -77,7 +77,12 @@ def format(lock: Lock) -> bytes:  # noqa: A001 - the pair of parse
             "parameters": model.parameters,
             "bytes_by_dtype": model.bytes_by_dtype,
             "quantization_method": model.quantization_method,
+            "quantization_scheme": model.quantization_scheme,
             "quantization_bits": model.quantization_bits,
+            "quantization_group_size": model.quantization_group_size,
+            "quantization_activations": model.quantization_activations,
+            "quantization_broken": model.quantization_broken,
+            "weight_parts": model.weight_parts,
             "notes": model.notes,
         },
         "files": [_file(file) for file in lock.files],
@@ -234,7 +239,8 @@ def _model(table: Table) -> ModelSummary:
     table.refuse_unknown(
         (
             "architectures", "model_type", "dtype", "context_length", "parameters", "bytes_by_dtype",
-            "quantization_method", "quantization_bits", "notes",
+            "quantization_method", "quantization_scheme", "quantization_bits", "quantization_group_size",
+            "quantization_activations", "quantization_broken", "weight_parts", "notes",
         )
     )  # fmt: skip
     return ModelSummary(
@@ -245,7 +251,12 @@ def _model(table: Table) -> ModelSummary:
         parameters=table.optional_whole("parameters"),
         bytes_by_dtype=table.pairs("bytes_by_dtype", int, "bytes"),
         quantization_method=table.text("quantization_method"),
+        quantization_scheme=table.text("quantization_scheme"),
         quantization_bits=table.optional_whole("quantization_bits"),
+        quantization_group_size=table.optional_whole("quantization_group_size"),
+        quantization_activations=table.optional_text("quantization_activations"),
+        quantization_broken=table.flag("quantization_broken"),
+        weight_parts=table.pairs("weight_parts", int, "bytes"),
         notes=table.texts("notes"),
     )
 

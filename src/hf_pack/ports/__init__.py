@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hf_pack.ports.caching import ObjectCache
 from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob
+from hf_pack.ports.machine import GpuLister, LocalGpu, LocalGpus
 from hf_pack.ports.progress import Progress
 from hf_pack.ports.serving import Machine, Server
 from hf_pack.ports.shipping import SMALL, NarPacker, ObjectStorage, PackedNar, Readable
@@ -23,7 +24,10 @@ __all__ = [
     "BlobSource",
     "ByteRange",
     "FileToAdd",
+    "GpuLister",
     "HashedFile",
+    "LocalGpu",
+    "LocalGpus",
     "Machine",
     "NarPacker",
     "ObjectCache",

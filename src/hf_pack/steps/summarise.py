@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hf_pack.model.lock import ModelSummary
+from hf_pack.weights.cache_layers import shape_of
 from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.licence import licence_of
 from hf_pack.weights.model_facts import ModelFacts, model_facts
 from hf_pack.weights.quantization import Quantization, detect
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue
+from hf_pack.weights.tensor_parts import weight_parts
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 
@@ -59,7 +61,15 @@ def summarise(
         parameters=_parameters(headers, quantization),
         bytes_by_dtype=tuple(sorted(sizes.items())),
         quantization_method=quantization.method,
+        quantization_scheme=quantization.scheme,
         quantization_bits=quantization.bits,
+        quantization_group_size=quantization.group_size if (quantization.group_size or 0) > 0 else None,
+        quantization_activations=quantization.activations,
+        quantization_broken=quantization.broken,
+        weight_parts=tuple(
+            (f"{part.part} {part.dtype}", part.size)
+            for part in weight_parts(headers, shape_of(config or {}).hidden_layers)
+        ),
         notes=quantization.notes,
     )
     return Summary(

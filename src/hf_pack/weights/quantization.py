@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.model_facts import language_configs
+from hf_pack.weights.quantization_scheme import UNKNOWN, scheme_of_config, scheme_of_tensors, torchao_type
 from hf_pack.weights.quantized_tensors import TensorScheme, scheme_of
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, child, whole
@@ -24,16 +25,21 @@ Config = Mapping[str, JsonValue]
 class Quantization:
     """``method`` is "none", "gguf", or the ``quant_method`` word as vLLM takes it ("fp8", "awq" ...).
 
-    ``bits`` a weight and ``group_size`` in weights, None where unknown or mixed; ``source`` says where the method
-    stands. ``notes`` are sentences about disagreements; ``broken`` means one of them keeps runtimes from loading it.
+    ``scheme`` is the matrix's row (:mod:`hf_pack.weights.quantization_scheme`), ``activations`` ``static``, ``dynamic``
+    or None where they are not quantized. ``bits`` a weight and ``group_size`` in weights, None where unknown or mixed;
+    ``source`` says where the method stands. ``limits`` are the settings that a kernel may not take, as (key, value).
+    ``notes`` are sentences about disagreements; ``broken`` means one of them keeps runtimes from loading it.
     """
 
     method: str
+    scheme: str
+    activations: str | None
     bits: int | None
     group_size: int | None
     source: str
     notes: tuple[str, ...]
     broken: bool
+    limits: tuple[tuple[str, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,7 @@ def detect(
         return _from_tensors(seen, misplaced)
     chosen = stated[0]
     bits, group_size = _sizes(chosen)
+    scheme, activations = scheme_of_config(chosen.method, chosen.config)
     notes, broken = _disagreement(chosen, seen, has_headers=bool(headers))
     notes += [
         f"{other.source} says {other.method}, but {chosen.source} says {chosen.method} and is read first."
@@ -102,6 +109,9 @@ def detect(
     ]
     return Quantization(
         method=chosen.method,
+        scheme=scheme,
+        activations=activations,
+        limits=tuple((key, value) for key in ("sym", "desc_act") if isinstance(value := chosen.config.get(key), bool)),
         bits=bits if bits is not None or seen is None else seen.bits,
         group_size=group_size,
         source=chosen.source,
@@ -113,6 +123,8 @@ def detect(
 def _plain(method: str, source: str, *, notes: tuple[str, ...] = (), broken: bool = False) -> Quantization:
     return Quantization(
         method=method,
+        scheme=method if method in ("none", "gguf") else UNKNOWN,
+        activations=None,
         bits=None,
         group_size=None,
         source=source,
@@ -169,6 +181,8 @@ def _from_tensors(seen: TensorScheme | None, misplaced: str | None) -> Quantizat
     )
     return Quantization(
         method=seen.method,
+        scheme=scheme_of_tensors(seen.method, seen.bits),
+        activations=None,
         bits=seen.bits,
         group_size=seen.group_size,
         source="tensors",
@@ -228,17 +242,7 @@ def _modelopt_bits(config: Config) -> int | None:
     return 4 if re.search(r"FP4|W4|INT4", algorithm) else 8
 
 
-def _torchao_type(config: Config) -> tuple[str, Config]:
-    inner: JsonValue = config.get("quant_type")
-    if isinstance(inner, dict):
-        inner = inner.get("default", inner)
-    if isinstance(inner, dict):
-        kind = inner.get("_type")
-        return (kind if isinstance(kind, str) else ""), child(inner, "_data") or {}
-    return (inner if isinstance(inner, str) else ""), {}
-
-
 def _torchao_sizes(config: Config) -> tuple[int | None, int | None]:
-    kind, data = _torchao_type(config)
+    kind, data = torchao_type(config)
     match = _TORCHAO_WEIGHT_BITS.search(kind)
     return (int(match[1]) if match else None), whole(data.get("group_size"))

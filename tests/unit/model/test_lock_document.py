@@ -41,7 +41,7 @@ LOCK = Lock(
         AppliedPatch(file="a.json", reason="why", definition={"replace": "r"}, replacement=NEW, before=OLD, after=NEW),
     ),
     licence="mit",
-    model=ModelSummary(architectures=("A",), parameters=7, bytes_by_dtype=(("BF16", 14),), notes=("n",)),
+    model=ModelSummary(architectures=("A",), parameters=7, bytes_by_dtype=(("BF16", 14),), weight_parts=(("sharded BF16", 14),), notes=("n",)),
     provenance=(("k", "v"), ("k", "w")),
 )
 
@@ -72,7 +72,12 @@ TEXT = (
     "parameters": 7,
     "bytes_by_dtype": [["BF16", 14]],
     "quantization_method": "none",
+    "quantization_scheme": "none",
     "quantization_bits": null,
+    "quantization_group_size": null,
+    "quantization_activations": null,
+    "quantization_broken": false,
+    "weight_parts": [["sharded BF16", 14]],
     "notes": ["n"]
   },
   "files": [

@@ -66,6 +66,7 @@ def test_a_good_model(shards: int) -> None:
         parameters=32 * 8 + 8 * 8 + 8 * 16 + 8,
         bytes_by_dtype=(("BF16", 2 * (32 * 8 + 8 * 8 + 8 * 16 + 8)),),
         quantization_method="none",
+        weight_parts=(("embedding BF16", 2 * 32 * 8), ("replicated BF16", 2 * 8), ("sharded BF16", 2 * (64 + 128))),
     )
     assert found.licence == "Apache-2.0"
     assert [file.path for file in found.files] == sorted(without(tiny_model(shards=shards), ".gitattributes"))

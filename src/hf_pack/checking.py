@@ -1,0 +1,138 @@
+"""Whether models run: the composition of data files, this machine's GPUs and :mod:`hf_pack.steps.check`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_pack import wiring
+from hf_pack.errors import UsageError
+from hf_pack.gpu.catalogue import Catalogue, Gpu, gpus_of, parse_catalogue
+from hf_pack.gpu.check import Check
+from hf_pack.gpu.check import check as check_facts
+from hf_pack.gpu.facts import Facts, Options
+from hf_pack.gpu.matrix import Matrix, parse_matrix
+from hf_pack.ports import LocalGpus, Progress
+from hf_pack.steps.quiet import QUIET
+
+if TYPE_CHECKING:
+    from hf_pack.model.manifest import HubSource, PathSource
+
+RUNTIMES = ("vllm", "sglang", "triton")
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The GPUs that are known by name."""
+    return parse_catalogue(_data("gpus.csv"))
+
+
+@cache
+def matrix() -> Matrix:
+    """What each runtime does with each quantization on each SM."""
+    return parse_matrix(_data("quant-matrix.csv"))
+
+
+def local_gpus() -> LocalGpus:
+    """The GPUs of this machine that CUDA would see (``CUDA_VISIBLE_DEVICES``); a note where there are none."""
+    from hf_pack.adapters.nvml import Nvml
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Nvml(os.environ.get("CUDA_VISIBLE_DEVICES"), memory).list()
+
+
+def gpus_for(names: Sequence[str], memory: int | None = None) -> tuple[Gpu, ...]:
+    """The GPUs that these names mean, else this machine's. Raises UsageError where there are neither."""
+    if names:
+        return gpus_of(names, catalogue(), memory)
+    found = local_gpus()
+    here = tuple(
+        Gpu(
+            name=gpu.name,
+            sm=gpu.sm,
+            memory=memory or gpu.memory or 0,
+            memory_source="stated" if memory else "measured",
+            free=gpu.free,
+        )
+        for gpu in found.gpus
+        if memory or gpu.memory
+    )
+    if not here:
+        raise UsageError(
+            f"no GPU is named, and this machine shows none: {found.note or 'CUDA_VISIBLE_DEVICES hides them'}",
+            hint='name one: --gpu L4, --gpu "2x H100", or --gpu sm89 --memory 24GiB (hf-pack gpu --list)',
+        )
+    return here
+
+
+def facts_of(name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET) -> Facts:
+    """Facts of a package, ``pname@version``, a store path, a repo id on the Hub, or a model on disk.
+
+    Of the Hub only configuration and headers are read. Raises UsageError, LockError, StoreError, SourceError, HubError.
+    """
+    from hf_pack.steps.check import facts_of_source, facts_of_target
+    from hf_pack.steps.targets import resolve
+
+    place = wiring.optional_workspace(Path(workspace))
+    asked = _source(name)
+    if asked is not None:
+        return facts_of_source(wiring.AnySources(Path(workspace).absolute(), progress).open(asked))
+    opened = wiring.open_store(store)
+    return facts_of_target(resolve(name, place, opened), opened)
+
+
+def check(
+    name: str,
+    *,
+    gpus: Sequence[str] = (),
+    memory: int | None = None,
+    runtime: str = "vllm",
+    options: Options | None = None,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Check:
+    """Whether a model runs on GPUs (by name, else this machine's) with a runtime; nothing is downloaded but headers.
+
+    ``options.tensor_parallel`` repeats a single named GPU. Raises what :func:`facts_of` and :func:`gpus_for` raise.
+    """
+    options = options or Options()
+    chosen = gpus_for(gpus, memory)
+    facts = facts_of(name, workspace=workspace, store=store, progress=progress)
+    return check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
+
+
+def repeated(gpus: tuple[Gpu, ...], facts: Facts, options: Options) -> tuple[Gpu, ...]:
+    """``--gpu L4 --tp 4`` means four of them; of GPUs that are here, those that are here."""
+    wanted = options.tensor_parallel or facts.engine_parameters.get("vllm", {}).get("tensor_parallel_size")
+    if len(gpus) == 1 and isinstance(wanted, int) and gpus[0].free is None:
+        return gpus * wanted
+    return gpus
+
+
+def _source(name: str) -> PathSource | HubSource | None:
+    """What is no package: a repo id ``ORG/NAME``, or a directory that is there; None for everything else."""
+    from hf_pack.formats.store_path import STORE_DIR
+    from hf_pack.model.hub_ids import HubIdError, RepoId
+    from hf_pack.model.manifest import HubSource, PathSource
+    from hf_pack.model.manifest_document import DEFAULT_REVISION
+
+    if f"{STORE_DIR}/" in name or Path(name).is_symlink():
+        return None
+    if "/" in name and Path(name).expanduser().is_dir():
+        return PathSource(path=str(Path(name).expanduser().absolute()))
+    repo, _, revision = name.partition("@")
+    if "/" not in repo or repo.startswith(("/", ".", "~")):
+        return None
+    try:
+        return HubSource(repo_id=RepoId.parse(repo), revision=revision or DEFAULT_REVISION)
+    except HubIdError:
+        return None
+
+
+def _data(name: str) -> str:
+    return (resources.files("hf_pack") / "data" / name).read_text("utf-8")

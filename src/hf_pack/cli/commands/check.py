@@ -1,0 +1,129 @@
+"""``hf-pack check``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from hf_pack.cli.command import Command, name_argument, store_argument
+from hf_pack.cli.output import print_json, size_words, table, talk
+
+if TYPE_CHECKING:
+    from hf_pack.gpu.check import Check
+
+_EXIT = 7  # not compatible (DESIGN.md, section 6)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    name_argument(parser, help_text="a package, store path, pname@version, repo id (ORG/NAME) or model directory")
+    parser.add_argument(
+        "--gpu",
+        action="append",
+        metavar="GPU",
+        default=[],
+        help='a name, "2x H100", or sm89 with --memory; may be repeated (default: the GPUs of this machine)',
+    )
+    parser.add_argument("--memory", metavar="SIZE", help="memory of each GPU that CUDA sees, e.g. 24GiB")
+    parser.add_argument("--runtime", choices=("vllm", "sglang", "triton"), default="vllm", help="default: vllm")
+    parser.add_argument("--runtime-version", metavar="VERSION", help="of the runtime (default: the matrix's own)")
+    parser.add_argument("--tp", type=int, metavar="N", help="tensor parallelism; repeats a single --gpu")
+    parser.add_argument("--max-model-len", type=int, metavar="TOKENS", help="context length; -1: what fits")
+    parser.add_argument("--concurrency", type=int, metavar="N", help="requests of full length at once (default: 1)")
+    parser.add_argument("--kv-dtype", metavar="DTYPE", help="of the KV cache: auto, fp8, bfloat16")
+    parser.add_argument("--dtype", metavar="DTYPE", help="of the computation: auto, float16, bfloat16")
+    parser.add_argument("--memory-fraction", type=float, metavar="X", help="of a GPU's memory that the runtime takes")
+    parser.add_argument("--strict", action="store_true", help="an answer that is not known is a failure too")
+    store_argument(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hf_pack import checking
+    from hf_pack.cli.progress import TerminalProgress
+    from hf_pack.gpu.catalogue import parse_memory
+    from hf_pack.gpu.check import Verdict
+    from hf_pack.gpu.facts import Options
+
+    found = checking.check(
+        arguments.name,
+        gpus=arguments.gpu,
+        memory=parse_memory(arguments.memory) if arguments.memory else None,
+        runtime=arguments.runtime,
+        options=Options(
+            tensor_parallel=arguments.tp,
+            max_model_len=arguments.max_model_len,
+            concurrency=arguments.concurrency,
+            kv_dtype=arguments.kv_dtype,
+            dtype=arguments.dtype,
+            memory_fraction=arguments.memory_fraction,
+            runtime_version=arguments.runtime_version,
+        ),
+        store=arguments.store,
+        progress=TerminalProgress(),
+    )
+    if arguments.json:
+        print_json(found)
+    else:
+        _print(found)
+    good = (Verdict.OK,) if arguments.strict else (Verdict.OK, Verdict.UNKNOWN)
+    return 0 if found.verdict in good else _EXIT
+
+
+def _print(found: Check) -> None:
+    gpu = found.gpus[0]
+    count = f"{len(found.gpus)}x " if len(found.gpus) > 1 else ""
+    memory, kv = found.memory, found.memory.kv
+    quantization = found.quantization
+    words = [quantization.method]
+    words += [f"{quantization.bits} bits"] if quantization.bits else []
+    words += [f"groups of {quantization.group_size}"] if (quantization.group_size or 0) > 0 else []
+    words += [f"{quantization.activations} activations"] if quantization.activations else []
+    rows = [
+        ("verdict", found.verdict.value),
+        ("model", found.label),
+        ("on", f"{count}{gpu.name} (SM{gpu.sm}, {size_words(gpu.memory)}, {gpu.memory_source})"),
+        ("with", f"{found.runtime} {found.runtime_versions}".rstrip()),
+        ("quantization", ", ".join(words)),
+        ("kernel", found.kernel + (f" ({found.kernel_name})" if found.kernel_name else "")),
+        ("dtype", f"{found.dtype}, KV cache {found.kv_dtype}"),
+        ("weights", f"{size_words(found.weight_bytes)} on each GPU"),
+        (
+            "other",
+            f"about {size_words(memory.overhead.likely)} "
+            f"({size_words(memory.overhead.low)} to {size_words(memory.overhead.high)}, estimated)",
+        ),
+        (
+            "KV cache",
+            f"about {size_words(max(0, kv.likely))} ({size_words(max(0, kv.low))} to {size_words(max(0, kv.high))})"
+            + (f", {size_words(found.kv_bytes_per_token)} a token" if found.kv_bytes_per_token is not None else "")
+            + (f", {found.kv_tokens:,} tokens" if found.kv_tokens is not None else ""),
+        ),
+    ]
+    if found.max_model_len is not None and found.context_length is not None:
+        rows.append(("longest context", f"{found.max_model_len:,} tokens (checked: {found.context_length:,})"))
+    if found.concurrency is not None:
+        rows.append(("at once", f"{found.concurrency:g} requests of {found.context_length or 0:,} tokens"))
+    table(rows)
+    for reason in found.reasons:
+        talk(f"{reason.level}: {reason.text}" + (f" [{reason.source}]" if reason.source else ""))
+    for change in found.changes:
+        longest = f" (up to {change.max_model_len:,} tokens)" if change.max_model_len else ""
+        talk(f"it would fit with {change.what}: {change.arguments}{longest}")
+
+
+COMMAND = Command(
+    name="check",
+    summary="does it run on a GPU, how, and does it fit",
+    description=(
+        "Says whether a model runs on GPUs with a runtime, by which kernel, whether weights and KV cache fit, how\n"
+        "long contexts may be, how many requests fit at once, and what to change if it does not fit. Needs headers\n"
+        "only: nothing is downloaded for it. Numbers that are estimated say so. Exit code 7 when it does not run or\n"
+        "does not fit; an answer that is not known is 0, with --strict 7."
+    ),
+    examples=(
+        "hf-pack check my-model --gpu L4",
+        'hf-pack check Qwen/Qwen3-32B --gpu "2x H100" --max-model-len 32768 --concurrency 8',
+        "hf-pack check my-model --gpu sm89 --memory 24GiB --runtime sglang --json",
+    ),
+    arguments=_arguments,
+    run=_run,
+)

@@ -1,0 +1,190 @@
+"""The settings that a runtime would take: what was asked for, else the package's, else its own defaults.
+
+vLLM 0.33.0: ``config/cache.py`` (0.92), ``engine/arg_utils.py`` ``get_batch_defaults``, ``config/model.py``
+``_get_and_verify_max_len`` and ``_resolve_auto_dtype``. SGLang 0.5.23: ``arg_groups/memory_hook.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hf_pack.gpu.catalogue import GIB, MIB, Gpu
+from hf_pack.gpu.facts import Facts, Options
+from hf_pack.model.json_value import JsonObject, JsonValue
+from hf_pack.weights.cache_layers import language_config
+from hf_pack.weights.strict_json import child, whole
+
+VLLM, SGLANG, TRITON = "vllm", "sglang", "triton"
+
+_SGLANG_KEYS = {
+    "max_model_len": "context_length",
+    "gpu_memory_utilization": "mem_fraction_static",
+    "tensor_parallel_size": "tp_size",
+    "max_num_batched_tokens": "chunked_prefill_size",
+    "max_num_seqs": "max_running_requests",
+}
+_ALREADY_SCALED = frozenset({"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Resolved. ``max_model_len`` None: the model does not say how long it may be. Lengths are tokens."""
+
+    runtime: str
+    tensor_parallel: int
+    max_model_len: int | None
+    derived_len: int | None  #: what the model itself allows
+    stated_len: bool  #: somebody asked for max_model_len
+    auto_fit: bool  #: max_model_len = -1: the runtime takes what fits
+    memory_fraction: float
+    kv_dtype: str
+    kv_bytes: int  #: of one value of the KV cache
+    dtype: str  #: of the computation
+    batched_tokens: int
+    sequences: int
+    eager: bool
+    prefix_caching: bool
+    loads_draft: bool
+    loads_vision: bool
+    quantization: str | None  #: what the engine parameters force
+    kv_memory: int | None  #: bytes, instead of what is left
+
+
+def engine_parameters(facts: Facts, runtime: str) -> JsonObject:
+    """The package's parameters for a runtime in vLLM's words: Triton starts vLLM, SGLang has words of its own."""
+    vllm = dict(facts.engine_parameters.get(VLLM, {}))
+    if runtime == VLLM:
+        return vllm
+    own = facts.engine_parameters.get(runtime, {})
+    if runtime == TRITON:
+        return {**vllm, **own}
+    vllm.pop("gpu_memory_utilization", None)  # another fraction of another thing
+    back = {theirs: ours for ours, theirs in _SGLANG_KEYS.items()}
+    return {**vllm, **{back.get(key, key): value for key, value in own.items()}}
+
+
+def resolve(facts: Facts, gpu: Gpu, count: int, runtime: str, options: Options) -> Settings:
+    """The settings on ``count`` GPUs like ``gpu``."""
+    given = engine_parameters(facts, runtime)
+    text = language_config(facts.config)
+    derived = derived_length(facts)
+    asked = options.max_model_len if options.max_model_len is not None else whole(given.get("max_model_len"))
+    auto_fit = asked == -1
+    stated = None if auto_fit else asked
+    parallel = options.tensor_parallel or whole(given.get("tensor_parallel_size")) or count
+    tokens, sequences = _batch(gpu, runtime)
+    kv_dtype = options.kv_dtype or _text(given.get("kv_cache_dtype")) or "auto"
+    dtype = resolved_dtype(facts, gpu, options.dtype or _text(given.get("dtype")) or "auto")
+    fraction = options.memory_fraction or _number(given.get("gpu_memory_utilization"))
+    batched = whole(given.get("max_num_batched_tokens")) or tokens
+    return Settings(
+        runtime=runtime,
+        tensor_parallel=parallel,
+        max_model_len=stated or _default_length(text, derived),
+        derived_len=derived,
+        stated_len=stated is not None,
+        auto_fit=auto_fit,
+        memory_fraction=fraction or _default_fraction(gpu, runtime, parallel, batched),
+        kv_dtype=kv_dtype,
+        kv_bytes=_kv_bytes(facts, kv_dtype, dtype),
+        dtype=dtype,
+        batched_tokens=batched,
+        sequences=whole(given.get("max_num_seqs")) or sequences,
+        eager=given.get("enforce_eager") is True,
+        prefix_caching=given.get("enable_prefix_caching") is not False,
+        loads_draft=isinstance(given.get("speculative_config"), dict),
+        loads_vision=given.get("language_model_only") is not True,
+        quantization=_text(given.get("quantization")),
+        kv_memory=whole(given.get("kv_cache_memory_bytes")),
+    )
+
+
+def derived_length(facts: Facts) -> int | None:
+    """The longest sequence that the model allows, as vLLM derives it."""
+    text = language_config(facts.config)
+    length = facts.context_length
+    if length is None or "gemma3" in str(text.get("model_type")):
+        return length
+    for rope in _ropes(text):
+        kind = rope.get("rope_type", rope.get("type"))
+        factor = _number(rope.get("factor"))
+        if isinstance(kind, str) and kind not in _ALREADY_SCALED and kind != "default" and factor:
+            return int(length * factor)
+    return length
+
+
+def resolved_dtype(facts: Facts, gpu: Gpu, asked: str) -> str:
+    """``auto`` as vLLM takes it: the configuration's, 16 bits for float32, and what the GPU can.
+
+    Models that do not bear float16 run in float32 where the GPU has no bfloat16.
+    """
+    words = {"half": "float16", "float": "float32", "fp16": "float16", "bf16": "bfloat16"}
+    if asked != "auto":
+        return words.get(asked, asked)
+    able = ["bfloat16", "float16", "float32"] if gpu.sm >= 80 else ["float16", "float32"]
+    if refuses_float16(facts):
+        able.remove("float16")
+    wanted = facts.dtype or "float32"
+    return able[0] if wanted == "float32" or wanted not in able else wanted
+
+
+def refuses_float16(facts: Facts) -> bool:
+    """``_FLOAT16_NOT_SUPPORTED_MODELS`` of vLLM's ``config/model.py``."""
+    return facts.model_type in ("gemma2", "gemma3", "gemma3_text", "glm4")
+
+
+def _default_length(text: JsonObject, derived: int | None) -> int | None:
+    if any(rope.get("rope_type", rope.get("type")) in ("longrope", "su") for rope in _ropes(text)):
+        return whole(text.get("original_max_position_embeddings")) or derived
+    return derived
+
+
+def _ropes(text: JsonObject) -> list[JsonObject]:
+    found = [child(text, key) for key in ("rope_parameters", "rope_scaling")]
+    return [rope for rope in found if rope is not None]
+
+
+def _kv_bytes(facts: Facts, kv_dtype: str, dtype: str) -> int:
+    if kv_dtype == "auto":
+        return 1 if checkpoint_kv_is_fp8(facts.config) else {"float32": 4}.get(dtype, 2)
+    return 1 if kv_dtype.startswith(("fp8", "int8")) else {"float32": 4}.get(kv_dtype, 2)
+
+
+def checkpoint_kv_is_fp8(config: JsonObject) -> bool:
+    """Whether the checkpoint asks for an FP8 KV cache (vLLM ``get_kv_cache_quant_algo_string``)."""
+    inner = child(config, "quantization_config") or child(language_config(config), "quantization_config") or {}
+    scheme = child(inner, "kv_cache_scheme")
+    return inner.get("kv_cache_quant_algo") == "FP8" or (
+        scheme is not None and scheme.get("num_bits") == 8 and scheme.get("type") == "float"
+    )
+
+
+def _batch(gpu: Gpu, runtime: str) -> tuple[int, int]:
+    """(tokens, sequences) in one step when nobody says."""
+    if runtime == SGLANG:
+        steps = ((20, 2048, 8), (35, 4096, 48), (60, 4096, 32), (160, 8192, 256))
+        return next(((tokens, most) for size, tokens, most in steps if gpu.memory < size * GIB), (16384, 512))
+    if gpu.memory >= 160 * GIB:
+        return 16384, 1024
+    if gpu.memory >= 70 * GIB and "a100" not in gpu.name.lower() and gpu.sm != 121:
+        return 8192, 1024
+    return 2048, 256
+
+
+def _default_fraction(gpu: Gpu, runtime: str, parallel: int, batched: int) -> float:
+    if runtime == SGLANG:
+        total = gpu.memory / MIB
+        graphs = _batch(gpu, runtime)[1] * 2
+        reserved = 512 + max(batched, 2048) * 1.5 + parallel / 8 * 1024 + graphs
+        if total > 60 * 1024:
+            reserved = max(reserved, 10 * 1024)
+        return round((total - reserved) / total, 3)
+    return 0.92
+
+
+def _text(value: JsonValue) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: JsonValue) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,214 @@
+"""Check: whether a model runs on some GPUs, told from what a lock, a store or the Hub says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hf_pack.errors import SourceError
+from hf_pack.gpu.facts import Facts
+from hf_pack.model.json_value import JsonObject
+from hf_pack.model.lock import ModelSummary
+from hf_pack.model.manifest import Selection
+from hf_pack.model.weight_formats import WeightFormat, weight_format
+from hf_pack.ports import Source, Store
+from hf_pack.steps.choose_files import choose
+from hf_pack.steps.contents import Contents, LockedContents, StoredContents, stored_contents
+from hf_pack.steps.header_reading import first_read, header_reads, safetensors_header
+from hf_pack.steps.packages import Package
+from hf_pack.steps.summarise import summarise
+from hf_pack.steps.targets import Target
+from hf_pack.weights import safetensors
+from hf_pack.weights.gguf import GgufHeader, NeedMoreBytes, parse_prefix
+from hf_pack.weights.quantization import Quantization, detect
+from hf_pack.weights.safetensors import Header
+from hf_pack.weights.strict_json import JsonValue, loads_object
+from hf_pack.weights.tensor_parts import Part, WeightPart
+from hf_pack.weights.weights_error import HeaderError
+
+_CONFIGS = (
+    "config.json",
+    "params.json",
+    "tokenizer_config.json",
+    "hf_quant_config.json",
+    "quantize_config.json",
+    "quant_config.json",
+)
+_FIRST_GGUF_READ = 1 << 20
+
+
+def facts_of_target(target: Target, store: Store) -> Facts:
+    """Facts of a workspace's package (its lock knows them), or of an object of the store (its headers are read).
+
+    Raises StoreError, LockError, SourceError.
+    """
+    if target.package is not None:
+        return facts_of_package(target.package, store)
+    return facts_of_object(stored_contents(target.store_path, store))
+
+
+def facts_of_package(package: Package, store: Store) -> Facts:
+    """Facts of a locked package, without a weight byte. A lock made without headers leaves the split unknown."""
+    contents = LockedContents(lock=package.lock, kept=package.kept, store=store)
+    manifest = package.manifest
+    return _facts(
+        package.name,
+        package.lock.model,
+        _configs(contents),
+        contents.files,
+        {"vllm": manifest.vllm, "sglang": manifest.sglang, "triton": manifest.triton},
+    )
+
+
+def facts_of_object(contents: StoredContents) -> Facts:
+    """Facts of a package in a store, from the headers of its weights."""
+    configs = _configs(contents)
+    headers, gguf = _headers(contents)
+    model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}, has_code=False).model
+    stated = contents.provenance.get("engine_parameters")
+    parameters = {
+        runtime: table
+        for runtime, table in (stated.items() if isinstance(stated, Mapping) else ())
+        if isinstance(table, Mapping)
+    }
+    return _facts(contents.store_path.name, model, configs, contents.files, parameters)
+
+
+def facts_of_source(source: Source, selection: Selection | None = None) -> Facts:
+    """Facts of a model on the Hub or on disk: its configuration and the headers of its weights are read, no more.
+
+    Raises SourceError, HubError.
+    """
+    listing = source.listing
+    offered = {file.path: file for file in listing.files}
+    sizes = ((file.path, file.size) for file in listing.files)
+    chosen = choose(listing.place, sizes, selection or Selection(), source.read).files
+    weights = [offered[path] for path in chosen if weight_format(path) is WeightFormat.SAFETENSORS]
+    ggufs = [offered[path] for path in chosen if weight_format(path) is WeightFormat.GGUF]
+    wanted = [path for path in _CONFIGS if path in offered]
+    source.prepare(
+        [*((path, None) for path in wanted), *((file.path, first_read(file)) for file in (*weights, *ggufs[:1]))]
+    )
+    source.prepare(header_reads(source, weights))
+    configs = {path: _parsed(path, source.read(path)) for path in wanted}
+    try:
+        headers = [safetensors_header(source, file) for file in weights]
+        gguf = _gguf(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None
+    except HeaderError as error:
+        raise SourceError(f"{listing.place}: a weight file is broken: {error}") from None
+    model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}, has_code=False).model
+    files = {file.path: file for file in (*weights, *ggufs)}
+    if not files:
+        files = {path: offered[path] for path in chosen if weight_format(path) is not None}
+    size = sum(file.size for file in files.values())
+    return _made(str(listing.repo_id or listing.place), model, configs, size, {})
+
+
+def _facts(
+    label: str,
+    model: ModelSummary,
+    configs: Mapping[str, JsonObject],
+    files: Mapping[str, object],
+    engine_parameters: Mapping[str, JsonObject],
+) -> Facts:
+    size = sum(getattr(digest, "size", 0) for path, digest in files.items() if weight_format(path) is not None)
+    return _made(label, model, configs, size, engine_parameters)
+
+
+def _made(
+    label: str,
+    model: ModelSummary,
+    configs: Mapping[str, JsonObject],
+    size: int,
+    engine_parameters: Mapping[str, JsonObject],
+) -> Facts:
+    config = configs.get("config.json") or configs.get("params.json") or {}
+    return Facts(
+        label=label,
+        config=config,
+        quantization=_quantization(model, configs),
+        weight_parts=tuple(_part(key, bytes_) for key, bytes_ in model.weight_parts) or None,
+        weight_size=size,
+        context_length=model.context_length,
+        architectures=model.architectures,
+        model_type=model.model_type,
+        dtype=model.dtype,
+        parameters=model.parameters,
+        engine_parameters={runtime: table for runtime, table in engine_parameters.items() if table},
+    )
+
+
+def _quantization(model: ModelSummary, configs: Mapping[str, JsonObject]) -> Quantization:
+    """What the configuration states, and what the headers added to it when they were read."""
+    stated = detect(
+        configs.get("config.json"),
+        (),
+        hf_quant_config=configs.get("hf_quant_config.json"),
+        quantize_config=configs.get("quantize_config.json") or configs.get("quant_config.json"),
+    )
+    return Quantization(
+        method=model.quantization_method,
+        scheme=model.quantization_scheme,
+        activations=model.quantization_activations,
+        bits=model.quantization_bits,
+        group_size=stated.group_size if stated.group_size is not None else model.quantization_group_size,
+        source=stated.source,
+        notes=model.notes,
+        broken=model.quantization_broken,
+        limits=stated.limits,
+    )
+
+
+def _part(key: str, size: int) -> WeightPart:
+    part, _, dtype = key.partition(" ")
+    try:
+        return WeightPart(part=Part(part), dtype=dtype, size=size)
+    except ValueError:  # a newer hf-pack knows more parts
+        return WeightPart(part=Part.SHARDED, dtype=dtype, size=size)
+
+
+def _configs(contents: Contents) -> dict[str, JsonObject]:
+    found: dict[str, JsonObject] = {}
+    for path in _CONFIGS:
+        data = contents.read(path) if path in contents.files else None
+        if data is not None:
+            found[path] = _parsed(path, data)
+    return found
+
+
+def _parsed(path: str, data: bytes) -> dict[str, JsonValue]:
+    try:
+        return loads_object(data)
+    except HeaderError as error:
+        raise SourceError(f"{path}: {error}") from None
+
+
+def _headers(contents: StoredContents) -> tuple[list[Header], GgufHeader | None]:
+    """The headers of the weights that the store holds."""
+    headers: list[Header] = []
+    gguf: GgufHeader | None = None
+    for path, digest in contents.files.items():
+        kind = weight_format(path)
+        try:
+            if kind is WeightFormat.SAFETENSORS:
+                prefix = contents.read(path, size=safetensors.PREFIX_SIZE) or b""
+                length = safetensors.header_length(prefix, digest.size)
+                header = contents.read(path, safetensors.PREFIX_SIZE, length) or b""
+                headers.append(safetensors.parse_header(header, digest.size))
+            elif kind is WeightFormat.GGUF and gguf is None:
+                gguf = _gguf(lambda size, path=path: contents.read(path, size=size) or b"")  # type: ignore[misc]
+        except HeaderError as error:
+            raise SourceError(
+                f"{contents.store_path}: {path} is broken: {error}", hint=f"hf-pack verify {contents.store_path}"
+            ) from None
+    return headers, gguf
+
+
+def _gguf(read: Callable[[int], bytes]) -> GgufHeader:
+    size = _FIRST_GGUF_READ
+    while True:
+        try:
+            return parse_prefix(read(size))
+        except NeedMoreBytes as more:
+            if more.minimum <= size:
+                raise HeaderError("header: the file is truncated") from None
+            size = max(more.minimum, 2 * size)
