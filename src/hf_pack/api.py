@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # every function imports the step that it runs: most commands
     from hf_pack.steps.lock import Locked
     from hf_pack.steps.packages import Package
     from hf_pack.steps.publish import Shipped
+    from hf_pack.steps.pull_packages import Pulled
     from hf_pack.steps.realise import Built
     from hf_pack.steps.verify import Verified
 
@@ -309,6 +310,38 @@ def search(text: str = "", *, caches: Sequence[str] = (), workspace: Path | str 
     if not urls:
         raise UsageError("no cache to search", hint="hf-pack search --from URL, or caches in hf-pack.toml")
     return searching.search(text, [wiring.open_storage(url, where=where) for url in urls])
+
+
+def pull(
+    names: Sequence[str],
+    *,
+    caches: Sequence[str] = (),
+    trusted_keys: Sequence[str] = (),
+    require_signature: bool = False,
+    root: Path | str | None = None,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Pulled:
+    """Bring published packages (``pname``, ``pname@version`` or a store path) with all that they refer to.
+
+    ``caches`` are URLs (none: ``caches`` of ``hf-pack.toml``). A link keeps each package: at ``root``, else in the
+    user's state. Raises UsageError, HubError, IntegrityError, PolicyError for a signature that is missing, StoreError.
+    """
+    from hf_pack.adapters.pulled_links import make_link, usual_place
+    from hf_pack.steps import pull_packages
+
+    if root is not None and len(names) != 1:
+        raise UsageError("--root is for one package", hint="pull the packages one by one")
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
+    trust = wiring.read_trust(trusted_keys, require_signature, place)
+    with chosen.session():
+        pulled = pull_packages.pull(names, wiring.open_caches(caches, place), chosen, trust, progress)
+        for _, info in pulled.packages:
+            usual = usual_place(wiring.pulled_links(), chosen.url, info.store_path)
+            link = make_link(usual if root is None else Path(root), chosen.real_path(info.store_path))
+            chosen.add_root(link, [info.store_path])
+    return pulled
 
 
 def collect_garbage(*, dry_run: bool = False, store: str | None = None) -> Collection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         BlobFinder,
         BlobSource,
         Machine,
+        ObjectCache,
         ObjectStorage,
         Progress,
         Source,
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
         Workspace,
     )
     from hf_pack.steps.fetch import Elsewhere, Places
+    from hf_pack.steps.pull_packages import Trust
 
 STORE_VARIABLE = "HF_PACK_STORE"
+TRUST_VARIABLE = "HF_PACK_TRUSTED_KEYS"
 AUTO, DAEMON = "auto", "daemon"
 
 
@@ -187,6 +190,45 @@ def open_storage(url: str, *, where: str = "--to") -> ObjectStorage:
     from hf_pack.adapters.object_storage import opening
 
     return opening.open_storage(url, where=where)
+
+
+def open_caches(urls: Sequence[str], workspace: Workspace | None) -> tuple[ObjectCache, ...]:
+    """The caches to pull from: these, else those of ``hf-pack.toml``. Raises UsageError."""
+    from hf_pack.adapters.binary_cache import BinaryCache
+
+    where = "--from" if urls else f"{FILE_NAME}: caches"
+    wanted = urls or (read_settings(workspace).caches if workspace is not None else ())
+    if not wanted:
+        raise UsageError("no cache to pull from", hint=f"name one with --from URL, or caches in {FILE_NAME}")
+    return tuple(BinaryCache(open_storage(url, where=where)) for url in wanted)
+
+
+def read_trust(keys: Sequence[str], required: bool, workspace: Workspace | None) -> Trust:
+    """Whose signatures count: these keys (text or file), those of ``HF_PACK_TRUSTED_KEYS`` and of ``hf-pack.toml``.
+
+    A signature is demanded when ``required`` or the workspace's policy says so. Raises UsageError.
+    """
+    from hf_pack.adapters.key_files import trusted_key
+    from hf_pack.steps.pull_packages import Trust
+
+    policy = None if workspace is None else read_settings(workspace).policy
+    stated = [(text, "--trusted-key") for text in keys]
+    stated += [(text, TRUST_VARIABLE) for text in os.environ.get(TRUST_VARIABLE, "").split()]
+    stated += [(text, f"{FILE_NAME}: policy.trusted_keys") for text in (policy.trusted_keys if policy else ())]
+    trust = Trust(
+        keys=tuple(dict.fromkeys(trusted_key(text, where) for text, where in stated)),
+        required=required or (policy is not None and policy.require_signature),
+    )
+    if trust.required and not trust.keys:
+        raise UsageError(
+            "a signature is demanded, and no key is trusted", hint="--trusted-key NAME:BASE64, or its file"
+        )
+    return trust
+
+
+def pulled_links() -> Path:
+    """The directory of the links that keep what was pulled, when no other place is named."""
+    return _home(os.environ, "XDG_STATE_HOME", "~/.local/state") / "pulled"
 
 
 def _stores_of_this_user() -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from typing import IO, cast
 
 from hf_pack.errors import HubError, IntegrityError
 from hf_pack.formats import nar
@@ -170,7 +171,7 @@ def _zstd(_method: str, compressed: Iterable[bytes | memoryview]) -> Iterator[by
     decompressor = zstandard.ZstdDecompressor(max_window_size=_MOST_WINDOW)
     try:
         # Of several frames: compressors that use many cores write such.
-        with decompressor.stream_reader(_Stream(compressed), read_across_frames=True) as reader:
+        with decompressor.stream_reader(cast("IO[bytes]", _Stream(compressed)), read_across_frames=True) as reader:
             while piece := reader.read(_PIECE):
                 yield piece
     except zstandard.ZstdError as error:

@@ -62,6 +62,16 @@ def read_public_key(path: Path) -> PublicKey:
         return read_secret_key(path).public_key()
 
 
+def trusted_key(text: str, where: str) -> PublicKey:
+    """The public key that a person states at ``where``: its text, or a file of it. Raises UsageError."""
+    if ":" not in text:
+        return read_public_key(Path(text).expanduser())
+    try:
+        return PublicKey.parse(text)
+    except FormatError as error:
+        raise UsageError(f"no public key: {error}\n  {where}: found {text[:100]!r}", hint="NAME:BASE64") from None
+
+
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:

@@ -14,10 +14,16 @@ class WorkspaceProblems(Problems):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Licence identifiers as model cards have them (``apache-2.0``). ``allow_licences`` None allows any."""
+    """Licence identifiers as model cards have them (``apache-2.0``). ``allow_licences`` None allows any.
+
+    ``trusted_keys`` are public keys (``NAME:BASE64``) whose signatures count when packages are pulled;
+    ``require_signature`` demands one.
+    """
 
     allow_licences: tuple[str, ...] | None = None
     deny_licences: tuple[str, ...] = ()
+    trusted_keys: tuple[str, ...] = ()
+    require_signature: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +47,12 @@ def parse(text: str) -> WorkspaceSettings:
     top.refuse_unknown(("policy", "caches", "mirrors", "targets"))
     policy = Policy()
     if (table := top.optional_table("policy")) is not None:
-        table.refuse_unknown(("allow_licences", "deny_licences"))
+        table.refuse_unknown(("allow_licences", "deny_licences", "trusted_keys", "require_signature"))
         policy = Policy(
-            allow_licences=table.optional_texts("allow_licences"), deny_licences=table.texts("deny_licences")
+            allow_licences=table.optional_texts("allow_licences"),
+            deny_licences=table.texts("deny_licences"),
+            trusted_keys=table.texts("trusted_keys"),
+            require_signature=table.flag("require_signature"),
         )
     settings = WorkspaceSettings(
         policy=policy, caches=top.texts("caches"), mirrors=top.texts("mirrors"), targets=top.texts("targets")

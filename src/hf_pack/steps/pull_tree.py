@@ -73,9 +73,8 @@ def parts_of(info: NarInfo, cache: ObjectCache) -> Parts | None:
         if file.contents is not None:
             entries.append(RegularFile(path=file.path, contents=file.contents))
             continue
-        stated = {
-            sha256 for path, size, sha256 in digests if size == file.size and f"/{file.path}".endswith(f"/{path}")
-        }
+        named = [(size, sha256) for path, size, sha256 in digests if f"/{file.path}".endswith(f"/{path}")]
+        stated = {sha256 for size, sha256 in named if size == file.size}
         if len(stated) != 1:
             return None
         blob = Blob(name=sanitize_name(file.path.rpartition("/")[2]), sha256=stated.pop(), size=file.size)

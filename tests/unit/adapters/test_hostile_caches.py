@@ -98,9 +98,9 @@ def test_a_stream_without_end_that_holds_nothing_is_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize("compression", COMPRESSORS)
 def test_what_ends_early_or_is_damaged(compression: str, tmp_path: Path) -> None:
     whole = COMPRESSORS[compression](packed())
-    with pytest.raises(IntegrityError, match="nar/x of .* ends early"):
+    with pytest.raises(IntegrityError, match=r"nar/x of .* ends early"):
         fetched(new_cache(tmp_path / "short", whole[:-1000], compression), tmp_path)
-    with pytest.raises(IntegrityError, match="nar/x of .* is damaged"):
+    with pytest.raises(IntegrityError, match=r"nar/x of .* is damaged"):
         fetched(new_cache(tmp_path / "other", packed(), compression), tmp_path)
 
 

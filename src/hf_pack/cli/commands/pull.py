@@ -1,0 +1,106 @@
+"""``hf-pack pull``."""
+
+from __future__ import annotations
+
+import argparse
+
+from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.stores import say_store
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        help="what was published: pname (its newest build), pname@version, store path",
+    )
+    parser.add_argument(
+        "--from",
+        dest="caches",
+        metavar="URL",
+        action="append",
+        help="a binary cache; may be repeated, the first that has an object gives it (default: caches in hf-pack.toml)",
+    )
+    parser.add_argument(
+        "--require-signature",
+        action="store_true",
+        help="take only what a trusted key signed: the name's entry in the index, and the package",
+    )
+    parser.add_argument(
+        "--trusted-key",
+        dest="trusted_keys",
+        metavar="KEY",
+        action="append",
+        help="a public key, NAME:BASE64 or its file; may be repeated; adds to $HF_PACK_TRUSTED_KEYS and hf-pack.toml",
+    )
+    parser.add_argument(
+        "--root", metavar="LINK", help="a link to the package, which keeps it (default: one in this user's state)"
+    )
+    store_argument(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from hf_pack import api, wiring
+    from hf_pack.cli.progress import TerminalProgress
+
+    say_store(arguments.store)
+    pulled = api.pull(
+        arguments.names,
+        caches=arguments.caches or (),
+        trusted_keys=arguments.trusted_keys or (),
+        require_signature=arguments.require_signature,
+        root=arguments.root,
+        store=arguments.store,
+        progress=TerminalProgress(),
+    )
+    store, brought = wiring.open_store(arguments.store), pulled.brought
+    if arguments.json:
+        packages = [
+            {
+                "name": choice.text,
+                "store_path": info.store_path,
+                "real_path": store.real_path(info.store_path),
+                "nar_hash": info.nar_hash,
+                "nar_size": info.nar_size,
+                "references": info.references,
+                "signed": choice.signed,
+            }
+            for choice, info in pulled.packages
+        ]
+        print_json(
+            {
+                "packages": packages,
+                "objects": brought.objects,
+                "bytes_received": brought.bytes_received,
+                "seconds": round(brought.seconds, 3),
+            }
+        )
+        return 0
+    for _, info in pulled.packages:
+        print(info.store_path)
+    talk(
+        f"{count_words(brought.objects, 'object')}, {size_words(brought.bytes_received)} in {brought.seconds:.1f} s"
+        if brought.objects
+        else "all of it is here already"
+    )
+    return 0
+
+
+COMMAND = Command(
+    name="pull",
+    summary="packages from a binary cache, with all that they refer to",
+    description=(
+        "Brings what the store lacks, proves every byte, prints one store path a line. An interrupted pull goes on\n"
+        "where it was. A link in $XDG_STATE_HOME/hf-pack/pulled keeps each package until it is removed (`hf-pack\n"
+        "roots` shows it). A store path proves itself; of a name, only a signature says that its publisher meant it."
+    ),
+    examples=(
+        "hf-pack pull vllm-qwen3.5-2b --from https://cache.example.org",
+        "hf-pack pull vllm-qwen3.5-2b@1.0.0+ca88e16 --from s3://models/cache --require-signature --trusted-key KEY",
+        "hf-pack pull /nix/store/…-my-model-1.0.0+0000000 --from file:///mnt/usb/cache --root ./model",
+    ),
+    arguments=_arguments,
+    run=_run,
+)

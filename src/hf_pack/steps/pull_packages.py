@@ -1,0 +1,148 @@
+"""Pull packages: which object a person means, whether somebody trusted says so too, and then all that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hf_pack.errors import HubError, PolicyError, UsageError
+from hf_pack.formats.fingerprint import fingerprint
+from hf_pack.formats.signing import PublicKey, verify
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.path_info import PathInfo
+from hf_pack.model.published import Published
+from hf_pack.ports import ObjectCache, Progress, Store
+from hf_pack.steps.locate import parse_store_path
+from hf_pack.steps.published_index import read_index
+from hf_pack.steps.pull import Brought, bring
+
+_SHOWN = 8  #: versions in a message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Whose signatures count, and whether one is demanded: on what a name means, and on the package's narinfo."""
+
+    keys: tuple[PublicKey, ...] = ()
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a person means. ``entry`` is the index's for a name; ``signed`` whether a trusted key signed it."""
+
+    text: str
+    store_path: StorePath
+    entry: Published | None = None
+    signed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulled:
+    """The packages, valid now, in the order asked for; and what all of them together took."""
+
+    packages: tuple[tuple[Choice, PathInfo], ...]
+    brought: Brought
+
+
+def pull(texts: Sequence[str], caches: Sequence[ObjectCache], store: Store, trust: Trust, progress: Progress) -> Pulled:
+    """Make packages valid that are called ``pname``, ``pname@version`` or by store path.
+
+    Within a session of the store, which keeps them until the caller rooted them. Raises UsageError for a name that
+    means nothing or two things, PolicyError for a signature that is missing, and as
+    :func:`hf_pack.steps.pull.bring` does.
+    """
+    choices = [choose(text, caches, trust, progress) for text in texts]
+    if trust.required:
+        for choice in choices:
+            _require_origin(choice.store_path, caches, store, trust)
+    brought = bring([choice.store_path for choice in choices], caches, store, progress, trusted_keys=trust.keys)
+    packages = []
+    for choice in choices:
+        info = store.path_info(choice.store_path)
+        assert info is not None
+        packages.append((choice, info))
+    return Pulled(packages=tuple(packages), brought=brought)
+
+
+def choose(text: str, caches: Sequence[ObjectCache], trust: Trust, progress: Progress) -> Choice:
+    """The store path itself; of ``pname@version`` what the first cache that lists it says; of a ``pname`` the newest.
+
+    Newest is the highest build version, which counts a package's builds up. A store path proves itself, a name does
+    not: a note says when no trusted key vouches for it and none had to.
+    """
+    if "/" in text:
+        return Choice(text=text, store_path=parse_store_path(text))
+    pname, _, version = text.partition("@")
+    listed: list[Published] = []
+    for cache in caches:
+        listed = [entry for entry in read_index(cache.storage, pname) if entry.pname == pname]
+        if any(not version or entry.version == version for entry in listed):
+            return _chosen(text, cache, [one for one in listed if version in ("", one.version)], trust, progress)
+    if listed:
+        known = ", ".join(dict.fromkeys(entry.version for entry in listed[:_SHOWN]))
+        raise UsageError(f"{pname} has no version {version}\n  published: {known}", hint=f"hf-pack pull {pname}")
+    places = "".join(f"\n  {cache.name}: lists none of the name" for cache in caches)
+    raise UsageError(f"no package {pname} was published{places}", hint="hf-pack search --from URL")
+
+
+def _chosen(text: str, cache: ObjectCache, entries: Sequence[Published], trust: Trust, progress: Progress) -> Choice:
+    vouched = [entry for entry in entries if verify(entry.fingerprint(), entry.signatures, trust.keys)]
+    if trust.required and not vouched:
+        raise PolicyError(
+            f"no trusted key signed what {text} means\n  {cache.name}: signatures: {_signers(entries)}",
+            hint="give the publisher's public key with --trusted-key, or the store path itself",
+        )
+    found = _newest(vouched if trust.required else entries)
+    if len(found) > 1:
+        found = [entry for entry in found if entry in vouched] or found
+    if len(found) > 1:
+        lines = "".join(f"\n  {entry.version}: {entry.store_path}" for entry in found)
+        raise UsageError(
+            f"{text} means {len(found)} packages in {cache.name}{lines}",
+            hint="name the store path, or choose by signature with --trusted-key",
+        )
+    (entry,) = found
+    signed = entry in vouched
+    if not signed:
+        progress.note(
+            f"note: that {text} means {entry.store_path} is the word of {cache.name} alone: "
+            + (f"signatures: {_signers([entry])}, not checked" if entry.signatures else "nobody signed it")
+        )
+    return Choice(text=text, store_path=entry.store_path, entry=entry, signed=signed)
+
+
+def _newest(entries: Sequence[Published]) -> list[Published]:
+    """Those of the highest build version, each store path once."""
+    highest = max(entry.build_version for entry in entries)
+    return list({entry.store_path: entry for entry in entries if entry.build_version == highest}.values())
+
+
+def _signers(entries: Iterable[Published]) -> str:
+    names = sorted({signature.partition(":")[0] for entry in entries for signature in entry.signatures})
+    return ", ".join(names[:_SHOWN]) or "none"
+
+
+def _require_origin(store_path: StorePath, caches: Sequence[ObjectCache], store: Store, trust: Trust) -> None:
+    """Raise PolicyError unless a trusted key signed the object itself, as the store or a cache has it."""
+    known = store.path_info(store_path)
+    if known is not None:
+        text = fingerprint(store_path, known.nar_hash, known.nar_size, known.references)
+        if verify(text, known.signatures, trust.keys):
+            return
+    names: set[str] = set()
+    described = False
+    for cache in caches:
+        info = cache.describe(store_path)
+        if info is not None:
+            described = True
+            if verify(info.fingerprint(), info.signatures, trust.keys):
+                return
+            names |= {signature.partition(":")[0] for signature in info.signatures}
+    if not described:
+        places = "".join(f"\n  {cache.name}: does not have it" for cache in caches)
+        raise HubError(f"{store_path} is in no cache{places}", hint="hf-pack search --from URL lists what a cache has")
+    raise PolicyError(
+        f"no trusted key signed {store_path}\n  Sig: found {', '.join(sorted(names)[:_SHOWN]) or 'none'}",
+        hint="give the publisher's public key with --trusted-key NAME:KEY",
+    )
