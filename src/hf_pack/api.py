@@ -379,6 +379,7 @@ def _repo_id(text: str) -> RepoId:
 
 
 def _contents(text: str, workspace: Workspace | None, store: Store, progress: Progress) -> Contents:
+    from hf_pack.model.manifest import Storage
     from hf_pack.steps import packages, targets, workspace_files
     from hf_pack.steps.contents import LockedContents, stored_contents
     from hf_pack.steps.upstream import upstream_contents
@@ -395,6 +396,8 @@ def _contents(text: str, workspace: Workspace | None, store: Store, progress: Pr
     target = targets.resolve(text, workspace, store)
     if target.package is None:
         return stored_contents(target.store_path, store)
+    if target.package.manifest.storage is Storage.SELF_CONTAINED and store.path_info(target.store_path) is not None:
+        return stored_contents(target.store_path, store)  # its weights may be nowhere else
     return LockedContents(lock=target.package.lock, kept=target.package.kept, store=store)
 
 

@@ -38,7 +38,7 @@ class PlanReport:
     """The contract's JSON of `plan` (DESIGN.md, section 6), key by key; sizes are bytes.
 
     ``store_path`` is None for a self-contained package that was never built. ``fetch_size`` is what must come from
-    somewhere, ``disk_needed`` that and the tree itself.
+    somewhere, ``disk_needed`` that and the tree itself: for a self-contained one in the machine's store the tree alone.
     """
 
     name: str
@@ -60,8 +60,14 @@ def report(package: Package, store: Store) -> PlanReport:
     plan = package.plan
     present = store.valid_paths(blob.store_path for blob in plan.blobs)
     store_path = known_store_path(package)
-    missing = sum(blob.size for blob in plan.blobs if blob.store_path not in present)
     there = store_path is not None and store.path_info(store_path) is not None
+    solid = plan.storage is Storage.SELF_CONTAINED
+    needs_blobs = not (solid and there)
+    missing = sum(blob.size for blob in plan.blobs if needs_blobs and blob.store_path not in present)
+    if there:
+        disk_needed = missing
+    else:
+        disk_needed = plan.nar_size if solid and store.streamer is not None else missing + _tree_bytes(plan)
     return PlanReport(
         name=plan.name,
         store_path=store_path,
@@ -69,7 +75,7 @@ def report(package: Package, store: Store) -> PlanReport:
         nar_size=plan.nar_size,
         closure_size=plan.closure_size,
         fetch_size=missing,
-        disk_needed=missing + (0 if there else _tree_bytes(plan)),
+        disk_needed=disk_needed,
         licence=package.lock.licence,
         gated=package.lock.source.gated,
         plan_digest=plan.digest(),
