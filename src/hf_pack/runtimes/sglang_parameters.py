@@ -103,6 +103,10 @@ def translate(parameters: JsonObject, own: JsonObject) -> Translated:
 
 
 def _one(key: str, value: JsonValue) -> JsonObject | None:
+    if key == "cpu_offload_gb" and isinstance(value, float):  # whole gigabytes there
+        return {key: int(value)} if value.is_integer() else None
+    if key == "limit_mm_per_prompt" and not _are_counts(value):
+        return None
     if key in _RENAMED:
         return {_RENAMED[key]: value}
     if key in _VALUES:
@@ -111,3 +115,8 @@ def _one(key: str, value: JsonValue) -> JsonObject | None:
     if key in _SWITCHES and isinstance(value, bool):
         return _SWITCHES[key](value)
     return None
+
+
+def _are_counts(value: JsonValue) -> bool:
+    """Whether the limits are numbers alone; vLLM takes tables of sizes too."""
+    return isinstance(value, Mapping) and all(isinstance(count, int) for count in value.values())

@@ -295,6 +295,15 @@ def test_what_sglang_has_no_word_for_is_named() -> None:
     ]
 
 
+def test_values_that_sglang_takes_in_part() -> None:
+    assert translate({"cpu_offload_gb": 4.0, "limit_mm_per_prompt": {"image": 2}}, {}).parameters == {
+        "cpu_offload_gb": 4,
+        "limit_mm_data_per_request": {"image": 2},
+    }
+    odd = translate({"cpu_offload_gb": 0.5, "limit_mm_per_prompt": {"video": {"count": 1}}}, {})
+    assert (odd.parameters, len(odd.notes)) == ({}, 2)
+
+
 def test_sglangs_own_table_wins_and_its_switches_can_only_be_set() -> None:
     tables: dict[str, JsonObject] = {
         "vllm": {"gpu_memory_utilization": 0.9, "enable_prefix_caching": False},
