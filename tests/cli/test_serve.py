@@ -20,8 +20,10 @@ from tests import stand_in_runtime
 from tests.cli.conftest import Damage, Place, Ran
 from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
 
+from hf_pack import checking
 from hf_pack.cli.commands.serve import seconds
 from hf_pack.cli.serving import port
+from hf_pack.ports import LocalGpu, LocalGpus
 
 PROGRAM = [sys.executable, "-m", "hf_pack"]
 TEXT = "".join(stand_in_runtime.TEXT)
@@ -587,6 +589,52 @@ class TestSmoke:
         process.terminate()
         assert process.wait(60) == 130
         assert gone(machine.started()["pid"])
+
+
+class TestGpus:
+    @pytest.fixture
+    def gpus(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+        """This machine gets GPUs of so many bytes."""
+
+        def have(*memories: int, sm: int = 89) -> None:
+            devices = tuple(
+                LocalGpu(index=at, name="NVIDIA L4", uuid=f"GPU-{at}", sm=sm, memory=size, free=size, is_slice=False)
+                for at, size in enumerate(memories)
+            )
+            monkeypatch.setattr(checking, "local_gpus", lambda: LocalGpus(gpus=devices))
+
+        return have
+
+    def test_a_model_that_fits_is_served(
+        self, place: Place, machine: Machine, package: str, gpus: Callable[..., None]
+    ) -> None:
+        machine.install("vllm")
+        gpus(24 << 30)
+        assert place.done("serve", "tiny-llm", "--smoke", "--prompt", "x").out == f"x{TEXT}\n"
+
+    def test_one_that_does_not_fit_is_not_unless_told(
+        self, place: Place, machine: Machine, package: str, gpus: Callable[..., None]
+    ) -> None:
+        machine.install("vllm")
+        gpus(1 << 20)
+        ran = place.run("serve", "tiny-llm", "--smoke")
+        assert ran.code == 7
+        assert "tiny-llm-1.0.0+0000000 on NVIDIA L4: does-not-fit\n" in ran.err
+        assert f"hf-pack check {package}" in ran.err
+        assert not machine.record.exists()
+        place.done("serve", "tiny-llm", "--smoke", "--no-check")
+
+    def test_what_the_runtime_is_told_is_what_is_checked(
+        self, place: Place, machine: Machine, package: str, gpus: Callable[..., None]
+    ) -> None:
+        machine.install("vllm")
+        gpus(24 << 30)
+        ran = place.run("serve", "tiny-llm", "--smoke", "--", "--tensor-parallel-size", "2")
+        assert (ran.code, "is to be served by 2 GPUs\n  here: 1" in ran.err) == (7, True)
+        ran = place.run("serve", "tiny-llm", "--smoke", "--", "--gpu-memory-utilization=0.0001")
+        assert (ran.code, "does-not-fit" in ran.err) == (7, True)
+        gpus(1 << 20)
+        place.done("serve", "tiny-llm", "--smoke", "--", "--device", "cpu")
 
 
 class TestRun:

@@ -6,7 +6,7 @@ import argparse
 
 from hf_pack.cli import serving
 from hf_pack.cli.command import Command, store_argument
-from hf_pack.cli.commands.serve import print_command, serve, smoke_arguments, with_free_port
+from hf_pack.cli.commands.serve import print_command, serve, start_arguments, with_free_port
 from hf_pack.cli.stores import say_store
 
 
@@ -21,7 +21,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--print", dest="only_print", action="store_true", help="print the command, do not run it")
     how.add_argument("--smoke", action="store_true", help="start, wait, send one request, stop; exit 0 if it answered")
-    smoke_arguments(parser)
+    start_arguments(parser)
     store_argument(parser)
 
 

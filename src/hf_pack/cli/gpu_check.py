@@ -1,0 +1,90 @@
+"""The one place where serving asks whether the packages run on this machine's GPUs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hf_pack.errors import CompatibilityError
+
+if TYPE_CHECKING:
+    from hf_pack.gpu.facts import Facts
+    from hf_pack.steps.serve import Prepared
+
+#: Flags that decide what is asked, in vLLM's spelling and in SGLang's.
+_TENSOR_PARALLEL = ("--tensor-parallel-size", "-tp", "--tp-size", "--tp")
+_LENGTH = ("--max-model-len", "--context-length")
+_FRACTION = ("--gpu-memory-utilization", "--mem-fraction-static")
+_CPU = "cpu"
+
+
+def gpu_warnings(prepared: Prepared, store: str | None) -> tuple[str, ...]:
+    """What speaks against the command that is about to start without forbidding it; empty where there is no GPU, or the
+    runtime uses none.
+
+    Raises CompatibilityError when a package does not run on the GPUs that it gets, or does not fit.
+    """
+    from hf_pack import checking
+    from hf_pack.gpu.check import Verdict, check
+    from hf_pack.gpu.facts import Options
+
+    words = prepared.launch.argv
+    version = prepared.installed.version if prepared.installed is not None else None
+    if _CPU in (version or "").partition("+")[2] or _given(("--device",), words) == _CPU:
+        return ()
+    if not checking.local_gpus().gpus:
+        return ()
+    here = checking.gpus_for(())
+    warnings = []
+    for package in prepared.packages:
+        facts = checking.facts_of(str(package.store_path), store=store)
+        count = _whole(_given(_TENSOR_PARALLEL, words)) or _stated_parallelism(facts, prepared.runtime.name)
+        if count > len(here):
+            raise CompatibilityError(
+                f"{package.served.label} is to be served by {count} GPUs\n  here: {len(here)}",
+                hint="change tensor_parallel_size, or serve it all the same with --no-check",
+            )
+        options = Options(
+            tensor_parallel=count,
+            max_model_len=_whole(_given(_LENGTH, words)),
+            memory_fraction=_number(_given(_FRACTION, words)),
+            dtype=_given(("--dtype",), words),
+            kv_dtype=_given(("--kv-cache-dtype",), words),
+            # Triton's own version says nothing of the vLLM that it has.
+            runtime_version=version if prepared.runtime.name != "triton" else None,
+        )
+        answer = check(facts, here[:count], prepared.runtime.name, options, checking.matrix())
+        if answer.verdict in (Verdict.UNSUPPORTED, Verdict.DOES_NOT_FIT):
+            against = [reason.text for reason in answer.reasons if reason.level == "error"]
+            changes = [f"it would fit with {change.what}" for change in answer.changes]
+            lines = "\n".join(f"  {line}" for line in (*against, *changes))
+            raise CompatibilityError(
+                f"{package.served.label} on {here[0].name}: {answer.verdict.value}\n{lines}",
+                hint=f"hf-pack check {package.store_path}; or serve it all the same with --no-check",
+            )
+        warnings += [f"{package.served.label}: {reason.text}" for reason in answer.reasons if reason.level == "warning"]
+    return tuple(warnings)
+
+
+def _stated_parallelism(facts: Facts, runtime: str) -> int:
+    """Triton's engines take it from the package alone."""
+    from hf_pack.gpu.settings import engine_parameters
+
+    found = engine_parameters(facts, runtime).get("tensor_parallel_size")
+    return found if isinstance(found, int) else 1
+
+
+def _given(names: tuple[str, ...], words: tuple[str, ...]) -> str | None:
+    from hf_pack.runtimes.flags import value_of
+
+    return next((value for name in names if (value := value_of(name, words)) is not None), None)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
