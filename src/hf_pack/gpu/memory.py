@@ -46,9 +46,11 @@ def weights_per_gpu(facts: Facts, shape: Shape, settings: Settings) -> int:
     if facts.weight_parts is None:
         return facts.weight_size // parallel
     heads = max((one.heads for one in shape.layers or () if one.kind != "state"), default=parallel)
-    total = 0.0
+    total = float(_rotary(shape, settings))
     for part in facts.weight_parts:
         size = part.size * _conversion(part.dtype, facts, settings)
+        if part.part is Part.SHARDED and part.dtype == "U8" and facts.quantization.scheme == "mxfp4-moe":
+            size *= _padding(shape, settings)
         match part.part:
             case Part.DRAFT:
                 total += size / parallel if settings.loads_draft else 0
@@ -63,6 +65,24 @@ def weights_per_gpu(facts: Facts, shape: Shape, settings: Settings) -> int:
             case _:
                 total += size / parallel
     return int(total)
+
+
+def _rotary(shape: Shape, settings: Settings) -> int:
+    """The one table of sines and cosines, of all positions, in 16 bits (vLLM ``RotaryEmbedding.cos_sin_cache``)."""
+    sizes = [one.width // 2 for one in shape.layers or () if one.kind in ("full", "sliding", "chunked")]
+    return 2 * max(sizes, default=0) * (settings.derived_len or 0)
+
+
+def _padding(shape: Shape, settings: Settings) -> float:
+    """How much MXFP4 experts grow because kernels want round sizes.
+
+    vLLM 0.33.0 ``mxfp4_round_up_hidden_size_and_intermediate_size``: 256 and 128 for Marlin and TRT-LLM.
+    """
+    if settings.runtime == SGLANG or not shape.hidden_size or not shape.intermediate_size:
+        return 1.0
+    inner = shape.intermediate_size / settings.tensor_parallel
+    rounded = -(-inner // 128) * 128 * (-(-shape.hidden_size // 256) * 256)
+    return rounded / (inner * shape.hidden_size)
 
 
 def _conversion(dtype: str, facts: Facts, settings: Settings) -> float:

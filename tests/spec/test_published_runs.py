@@ -1,0 +1,265 @@
+"""Weights and KV cache against what runtimes logged in public, for models that nobody tuned this for.
+
+Each row has its source. The configurations are the models' own (their fields that matter). ``-s`` prints the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from tests.spec.model_shapes import Form, headers
+
+from hf_pack.gpu.cache import cache_of
+from hf_pack.gpu.catalogue import GIB, Gpu
+from hf_pack.gpu.facts import Facts, Options
+from hf_pack.gpu.memory import weights_per_gpu
+from hf_pack.gpu.settings import resolve
+from hf_pack.weights.cache_layers import shape_of
+from hf_pack.weights.model_facts import model_facts
+from hf_pack.weights.quantization import detect
+from hf_pack.weights.tensor_parts import weight_parts
+
+GPU = Gpu(name="H100", sm=90, memory=79 * GIB, memory_source="measured")
+
+QWEN2 = {"model_type": "qwen2", "max_position_embeddings": 32768, "vocab_size": 151936, "torch_dtype": "bfloat16"}
+QWEN3_MOE = {
+    "model_type": "qwen3_moe", "max_position_embeddings": 40960, "vocab_size": 151936, "num_experts_per_tok": 8,
+    "head_dim": 128, "num_key_value_heads": 4, "num_experts": 128, "torch_dtype": "bfloat16", "decoder_sparse_step": 1,
+}  # fmt: skip
+QWEN3_5 = {
+    "max_position_embeddings": 262144, "vocab_size": 248320, "head_dim": 256, "full_attention_interval": 4,
+    "linear_num_key_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
+    "linear_conv_kernel_dim": 4, "mamba_ssm_dtype": "float32", "dtype": "bfloat16",
+}  # fmt: skip
+GPT_OSS = {
+    "model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "num_attention_heads": 64,
+    "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 201088, "sliding_window": 128, "attention_bias": True,
+    "max_position_embeddings": 131072, "num_experts_per_tok": 4, "torch_dtype": "bfloat16",
+    "quantization_config": {"quant_method": "mxfp4"},
+}  # fmt: skip
+
+CONFIGS: Mapping[str, dict[str, Any]] = {
+    "Llama-3.1-8B": {
+        "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "torch_dtype": "bfloat16",
+        "max_position_embeddings": 131072,
+    },
+    "Llama-3.1-70B": {
+        "model_type": "llama", "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80,
+        "num_attention_heads": 64, "num_key_value_heads": 8, "vocab_size": 128256, "torch_dtype": "bfloat16",
+        "max_position_embeddings": 131072,
+    },
+    "Qwen2-0.5B": QWEN2 | {
+        "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14,
+        "num_key_value_heads": 2, "tie_word_embeddings": True, "use_sliding_window": False, "sliding_window": 32768,
+    },
+    "Qwen2.5-1.5B": QWEN2 | {
+        "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
+        "num_key_value_heads": 2, "tie_word_embeddings": True, "use_sliding_window": False, "sliding_window": 32768,
+    },
+    "Qwen2.5-3B": QWEN2 | {
+        "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36, "num_attention_heads": 16,
+        "num_key_value_heads": 2, "tie_word_embeddings": True, "use_sliding_window": False, "sliding_window": 32768,
+    },
+    "Qwen2.5-32B": QWEN2 | {
+        "hidden_size": 5120, "intermediate_size": 27648, "num_hidden_layers": 64, "num_attention_heads": 40,
+        "num_key_value_heads": 8, "vocab_size": 152064, "use_sliding_window": False, "sliding_window": 131072,
+    },
+    "Qwen3-30B-A3B": QWEN3_MOE | {
+        "hidden_size": 2048, "intermediate_size": 6144, "moe_intermediate_size": 768, "num_hidden_layers": 48,
+        "num_attention_heads": 32,
+    },
+    "Qwen3-235B-A22B": QWEN3_MOE | {
+        "hidden_size": 4096, "intermediate_size": 12288, "moe_intermediate_size": 1536, "num_hidden_layers": 94,
+        "num_attention_heads": 64,
+    },
+    "Qwen3.5-9B": {"model_type": "qwen3_5", "text_config": QWEN3_5 | {
+        "model_type": "qwen3_5_text", "hidden_size": 4096, "intermediate_size": 12288, "num_hidden_layers": 32,
+        "num_attention_heads": 16, "num_key_value_heads": 4, "linear_num_value_heads": 32,
+    }},
+    "Qwen3.5-27B": {"model_type": "qwen3_5", "text_config": QWEN3_5 | {
+        "model_type": "qwen3_5_text", "hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 64,
+        "num_attention_heads": 24, "num_key_value_heads": 4, "linear_num_value_heads": 48,
+    }},
+    "Qwen3.5-35B-A3B": {"model_type": "qwen3_5_moe", "text_config": QWEN3_5 | {
+        "model_type": "qwen3_5_moe_text", "hidden_size": 2048, "num_hidden_layers": 40, "num_attention_heads": 16,
+        "num_key_value_heads": 2, "linear_num_value_heads": 32, "num_experts": 256, "num_experts_per_tok": 8,
+        "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
+    }},
+    "Phi-4": {
+        "model_type": "phi3", "hidden_size": 5120, "intermediate_size": 17920, "num_hidden_layers": 40,
+        "num_attention_heads": 40, "num_key_value_heads": 10, "vocab_size": 100352, "torch_dtype": "bfloat16",
+        "max_position_embeddings": 16384, "sliding_window": None,
+    },
+    "DeepSeek-V2-Lite": {
+        "model_type": "deepseek_v2", "hidden_size": 2048, "num_hidden_layers": 27, "num_attention_heads": 16,
+        "num_key_value_heads": 16, "kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128,
+        "v_head_dim": 128, "max_position_embeddings": 163840, "vocab_size": 102400, "torch_dtype": "bfloat16",
+    },
+    "gemma-3-27b": {"model_type": "gemma3", "tie_word_embeddings": True, "text_config": {
+        "model_type": "gemma3_text", "hidden_size": 5376, "intermediate_size": 21504, "num_hidden_layers": 62,
+        "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 128, "vocab_size": 262208,
+        "sliding_window": 1024, "sliding_window_pattern": 6, "max_position_embeddings": 131072,
+        "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+    }},
+    "gpt-oss-20b": GPT_OSS | {"num_hidden_layers": 24, "num_local_experts": 32},
+    "gpt-oss-120b": GPT_OSS | {"num_hidden_layers": 36, "num_local_experts": 128},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a runtime said that the weights take on each GPU, in GiB."""
+
+    model: str
+    logged: float
+    source: str
+    form: Form = "BF16"
+    parallel: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """``gib`` of cache on each GPU hold ``tokens`` in total, or just one request of that length."""
+
+    model: str
+    gib: float
+    tokens: int
+    source: str
+    parallel: int = 1
+    kv_dtype: str = "auto"
+    runtime: str = "vllm"
+    one_request: bool = False
+    max_model_len: int | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+WEIGHTS = (
+    Weights(model="Llama-3.1-8B", logged=14.9888, source="vllm-project/vllm#10517; a Llama-3.1-8B log of 0.5.4"),
+    Weights(model="Llama-3.1-8B", logged=14.96, source="vllm-project/vllm#10511 (Meta-Llama-3-8B, same shapes)"),
+    Weights(model="Llama-3.1-8B", logged=7.48, parallel=2, source="vllm-project/vllm#10511, -tp 2"),
+    Weights(model="Llama-3.1-8B", logged=8.4926, form="F8", source="a vLLM 0.6.3.post1 log, quantization=fp8"),
+    Weights(model="Llama-3.1-70B", logged=67.7229, form="I8", source="vllm-project/vllm#12569, quantized.w8a8"),
+    Weights(model="Qwen2-0.5B", logged=0.9348, source="a vLLM 0.13.0 log on Ascend, Qwen2-0.5B-Instruct"),
+    Weights(model="Qwen2.5-1.5B", logged=2.89, source="a vLLM log, Qwen2.5-1.5B-Instruct"),
+    Weights(model="Qwen2.5-3B", logged=5.7915, source="a vLLM log on T4, Qwen2.5-3B-Instruct"),
+    Weights(model="Qwen2.5-32B", logged=18.15, form="AWQ", source="a vLLM log, Qwen2.5-32B-Instruct-AWQ"),
+    Weights(model="Qwen3-30B-A3B", logged=56.9001, source="a vLLM log, Qwen3-30B-A3B"),
+    Weights(model="Qwen3-30B-A3B", logged=28.4767, parallel=2, source="a vLLM log, Qwen3-30B-A3B, TP=2"),
+    Weights(model="Qwen3-30B-A3B", logged=14.2474, parallel=4, source="vllm-project/vllm#17327, TP=4"),
+    Weights(
+        model="Qwen3-30B-A3B", logged=29.09, form="F8", source="vllm-project/vllm#25350 (an FP8 30B-A3B by its size)"
+    ),
+    Weights(model="gpt-oss-20b", logged=13.72, form="MXFP4", source="myoceane.fr, vLLM 0.19.0 on A100"),
+    Weights(model="gpt-oss-120b", logged=65.9651, form="MXFP4", source="vllm-project/vllm#23278, Marlin on H100"),
+    Weights(model="gemma-3-27b", logged=13.1665, parallel=4, source="vllm-project/vllm#15676, 4 GPUs"),
+    Weights(model="Qwen3.5-35B-A3B", logged=64.69, source="a vLLM log, Qwen3.5-35B-A3B"),
+)
+TOKENS = (
+    Tokens(model="Llama-3.1-8B", gib=3.81, tokens=1952 * 16, source="vllm-project/vllm#10517, RTX 3090"),
+    Tokens(model="Qwen2-0.5B", gib=30_891_205_120 / GIB, tokens=2_513_920, source="a vLLM 0.13.0 log, Qwen2-0.5B"),
+    Tokens(model="Qwen2.5-1.5B", gib=0.56, tokens=20_992, source="a vLLM log, Qwen2.5-1.5B-Instruct"),
+    Tokens(model="Qwen2.5-32B", gib=4.0, tokens=16384, one_request=True, source="a vLLM log, Qwen2.5-32B-Instruct-AWQ"),
+    Tokens(model="Qwen3-30B-A3B", gib=10.55, tokens=230_528, kv_dtype="fp8", source="vllm-project/vllm#25350"),
+    Tokens(model="Qwen3-235B-A22B", gib=8.11, tokens=178_880, parallel=4, source="vllm-project/vllm#21348, 4x H100"),
+    Tokens(
+        model="Qwen3-235B-A22B", gib=16.46, tokens=367_404, parallel=4, runtime="sglang",
+        source="vllm-project/vllm#21348, SGLang: K 8.23 and V 8.23 GiB",
+    ),
+    Tokens(model="Phi-4", gib=45.21, tokens=14815 * 16, source="a vLLM log, Phi-4, A100"),
+    Tokens(model="DeepSeek-V2-Lite", gib=0.95, tokens=32768, one_request=True, source="vllm-project/vllm#15871"),
+    Tokens(
+        model="Qwen3.5-27B", gib=8.18, tokens=262_144, one_request=True, kv_dtype="fp8", max_model_len=262_144,
+        source="a vLLM log of a Qwen3.5-27B shape, fp8 KV, no prefix caching",
+        parameters={"enable_prefix_caching": False},
+    ),
+    Tokens(
+        model="Qwen3.5-35B-A3B", gib=6.01, tokens=569_878, kv_dtype="fp8", max_model_len=131_072,
+        source="noonghunna/club-3090#652, Qwen3.6-35B-A3B NVFP4 (same shapes) on RTX 5090",
+    ),
+    Tokens(
+        model="Qwen3.5-35B-A3B", gib=5.98, tokens=int(4.33 * 131_072), kv_dtype="fp8", max_model_len=131_072,
+        source="noonghunna/club-3090#612",
+    ),
+)  # fmt: skip
+BLOCKS = (
+    ("Qwen3.5-9B", "auto", 528, "a vLLM log"),
+    ("Qwen3.5-9B", "fp8", 1056, "a vLLM log"),
+    ("Qwen3.5-27B", "auto", 784, "a vLLM log, autoround W4A16"),
+    ("Qwen3.5-27B", "fp8", 1568, "noonghunna/club-3090#1047, Qwen3.8-27B (same shapes)"),
+    ("Qwen3.5-35B-A3B", "auto", 1056, "a vLLM log on MI300"),
+    ("Qwen3.5-35B-A3B", "fp8", 2096, "a vLLM log, Qwen3.6-35B-A3B NVFP4"),
+)
+
+
+def facts(model: str, form: Form = "BF16", parameters: Mapping[str, Any] | None = None) -> Facts:
+    config = CONFIGS[model]
+    found = headers(config, form)
+    stated: dict[str, Any] = {
+        "F8": {"quantization_config": {"quant_method": "fp8", "activation_scheme": "dynamic"}},
+        "AWQ": {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}},
+        "I8": {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {}}},
+    }.get(form, {})
+    config = {**config, **stated}
+    model_config = model_facts(config, None)
+    shape = shape_of(config)
+    return Facts(
+        label=model,
+        config=config,
+        quantization=detect(config, found),
+        weight_parts=weight_parts(found, shape.hidden_layers),
+        weight_size=found[0].file_size,
+        context_length=model_config.context_length,
+        model_type=model_config.model_type,
+        dtype=model_config.dtype,
+        engine_parameters={"vllm": dict(parameters or {})},
+    )
+
+
+#: What is known to miss by more than 1 %, and why; a miss that goes away fails the test too.
+WEIGHT_MISSES = {
+    ("Qwen2-0.5B", 1): "15 MiB that the allocator rounds up to are more than 1 % of so small a model",
+    ("gemma-3-27b", 4): "the log counts the vision part too, which the shapes here leave out",
+}
+
+
+@pytest.mark.parametrize("run", WEIGHTS, ids=lambda run: f"{run.model}-{run.form}-tp{run.parallel}")
+def test_weights_within_one_percent(run: Weights) -> None:
+    known = facts(run.model, run.form)
+    settings = resolve(known, GPU, run.parallel, "vllm", Options(tensor_parallel=run.parallel))
+    found = weights_per_gpu(known, shape_of(known.config), settings) / GIB
+    miss = found / run.logged - 1
+    print(f"{run.model:18} {run.form:6} tp{run.parallel}  {found:8.3f} GiB  logged {run.logged:8.3f}  {miss:+.2%}")
+    within = abs(miss) <= 0.01
+    assert within is ((run.model, run.parallel) not in WEIGHT_MISSES), f"{found:.3f} GiB, {run.source}"
+
+
+@pytest.mark.parametrize("run", TOKENS, ids=lambda run: f"{run.model}-{run.runtime}-tp{run.parallel}-{run.gib:.2f}")
+def test_kv_tokens_within_five_percent(run: Tokens) -> None:
+    known = facts(run.model, parameters=run.parameters)
+    options = Options(tensor_parallel=run.parallel, kv_dtype=run.kv_dtype, max_model_len=run.max_model_len)
+    settings = resolve(known, GPU, run.parallel, run.runtime, options)
+    layers = shape_of(known.config).layers
+    assert layers is not None
+    cache = cache_of(layers, settings)
+    memory = int(run.gib * GIB)
+    length = run.max_model_len or 4096
+    found = run.gib * run.tokens / (cache.request(run.tokens) / GIB) if run.one_request else None
+    if found is None:
+        found = cache.requests(length, memory) * length
+    miss = found / run.tokens - 1
+    print(
+        f"{run.model:18} {run.runtime:6} tp{run.parallel}  {found:12,.0f} tokens  logged {run.tokens:12,}  {miss:+.2%}"
+    )
+    assert abs(miss) <= 0.05, run.source
+
+
+@pytest.mark.parametrize(("model", "kv_dtype", "block", "source"), BLOCKS)
+def test_blocks_of_hybrid_models_are_as_logged(model: str, kv_dtype: str, block: int, source: str) -> None:
+    known = facts(model)
+    layers = shape_of(known.config).layers
+    assert layers is not None
+    assert cache_of(layers, resolve(known, GPU, 1, "vllm", Options(kv_dtype=kv_dtype))).block == block, source
