@@ -108,7 +108,14 @@ class BinaryCache:
         self._stopped.set()
 
     def _chunks(self, info: NarInfo, offset: int, size: int | None) -> Iterator[bytes | memoryview]:
-        for chunk in self._storage.chunks(info.url, offset, size):
+        chunks = self._storage.chunks(info.url, offset, size)
+        while True:
+            try:
+                chunk = next(chunks, None)
+            except HubError as error:
+                raise HubError(f"{info.store_path} cannot be had\n  {error.message}", hint=error.hint) from error
+            if chunk is None:
+                return
             if self._stopped.is_set():
                 raise HubError(f"{self._name}: the download was stopped")
             yield chunk

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 from hf_pack.errors import Error, HubError, IntegrityError
 from hf_pack.formats import nar
@@ -15,8 +15,8 @@ from hf_pack.formats.narinfo import NarInfo
 from hf_pack.formats.signing import PublicKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.lock import Blob
-from hf_pack.ports import ObjectCache, Progress, Store
-from hf_pack.side_by_side import side_by_side
+from hf_pack.ports import ObjectCache, Progress, Reception, Store
+from hf_pack.side_by_side import Result, side_by_side
 from hf_pack.steps import pull_tree
 from hf_pack.steps.counting import Count, CountedProgress
 from hf_pack.steps.quiet import QUIET
@@ -26,7 +26,7 @@ _ASKED_AT_ONCE = 16
 _GRACE_SECONDS = 1.0  # for what is under way to end when it is told to; what it leaves behind goes on next time
 _HEADER = len(nar.file_header(0))
 
-Result = TypeVar("Result")
+_Hold = Callable[[Blob], AbstractContextManager[Reception | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,15 +164,15 @@ def _bring(
 def _bring_from(offer: Offer, store: Store, progress: Progress, trusted_keys: Sequence[PublicKey]) -> None:
     info, cache = offer.info, offer.cache
     if (blob := offer.blob) is not None:
-        receive_blob(replace(blob, size=_contents_size(offer)), _HEADER, info, cache, store, progress)
+        _receive(replace(blob, size=_contents_size(offer)), _HEADER, offer, store.receive, progress)
         return
     parts = pull_tree.parts_of(info, cache)
     if parts is not None:
-        jobs = [
-            partial(receive_blob, one, at, info, cache, store, progress)
-            for one, at in sorted(parts.blobs, key=lambda place: -place[0].size)
-        ]
-        all_of(jobs, AT_ONCE, ())
+        hold = store.receive if store.streamer is None else store.streamer.hold
+        here = store.keep(one.store_path for one, _ in parts.blobs)
+        lacking = [(one, at) for one, at in parts.blobs if one.store_path not in here]
+        lacking.sort(key=lambda place: -place[0].size)
+        all_of([partial(_receive, one, at, offer, hold, progress) for one, at in lacking], AT_ONCE, ())
         pull_tree.make(parts, info, store, QUIET)
         return
     child = progress.child(info.store_path.name, info.nar_size)
@@ -182,13 +182,13 @@ def _bring_from(offer: Offer, store: Store, progress: Progress, trusted_keys: Se
         child.finish()
 
 
-def receive_blob(blob: Blob, at: int, info: NarInfo, cache: ObjectCache, store: Store, progress: Progress) -> None:
-    """Make a file that begins ``at`` bytes into a NAR a valid blob. Raises IntegrityError, HubError, StoreError."""
-    with store.receive(blob) as reception:
+def _receive(blob: Blob, at: int, offer: Offer, hold: _Hold, progress: Progress) -> None:
+    """Have the file that begins ``at`` bytes into a NAR, proved by its sha256."""
+    with hold(blob) as reception:
         if reception is not None:
             child = progress.child(blob.name, blob.size)
             try:
-                cache.receive(info, at, blob.size, reception, child)
+                offer.cache.receive(offer.info, at, blob.size, reception, child)
                 reception.finish()
             finally:
                 child.finish()

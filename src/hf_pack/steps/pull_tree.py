@@ -93,12 +93,15 @@ def parts_of(info: NarInfo, cache: ObjectCache) -> Parts | None:
 
 
 def make(parts: Parts, info: NarInfo, store: Store, progress: Progress) -> None:
-    """Make the tree of its blobs, which are valid.
+    """Make the tree of its blobs, which are valid or held.
 
     Raises IntegrityError when it is not the tree that was wanted: what became valid then is another one, under the path
     of its own bytes, to which nothing refers.
     """
-    made = store.add_tree(parts.plan, progress).info.store_path
+    if store.streamer is None:
+        made = store.add_tree(parts.plan, progress).info.store_path
+    else:
+        made = store.streamer.add_tree(parts.plan, {}, progress).info.store_path
     if made != info.store_path:
         raise IntegrityError(
             f"{info.store_path} arrived with other bytes than it must have\n"

@@ -144,7 +144,7 @@ def test_a_narinfo_leads_nowhere_but_into_its_cache(leads: str, tmp_path: Path) 
         new_cache(tmp_path / "cache", packed(), "none", url=leads.format(other.url))
         with pytest.raises(HubError, match="a narinfo leads out of the cache") as caught:
             fetched(f"{mine.url}/cache", tmp_path)
-    assert caught.value.message.startswith(f"{mine.url}/cache: ")
+    assert f"  {mine.url}/cache: " in caught.value.message
     assert other.asked == []
     assert [path.endswith(".narinfo") for path in mine.asked] == [True]
 
