@@ -29,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},
     "wiring": {"adapters", "steps", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
-    "checking": {"wiring", "adapters", "steps", "ports", "gpu", "model", "formats"},
+    "checking": {"wiring", "adapters", "steps", "ports", "durable", "gpu", "model", "formats"},
     "registries": {"wiring", "adapters", "steps", "ports", "formats"},
     "cli": {"api", "wiring", "adapters", "steps", "ports", "expressions", "layouts", "runtimes", "weights", "model"}
     | {"gpu", "formats", "registries", "checking"},

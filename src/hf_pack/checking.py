@@ -106,6 +106,19 @@ def check(
     return check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
 
 
+def write_picture(found: Check, place: Path) -> None:
+    """Write the picture of a check as SVG. Raises UsageError for another ending, or a place that cannot be written."""
+    from hf_pack.durable import replace_file
+    from hf_pack.gpu.picture import picture
+
+    if place.suffix != ".svg":
+        raise UsageError(f"--plot {place}: the picture is an SVG", hint="name the file something.svg")
+    try:
+        replace_file(place, picture(found).encode())
+    except OSError as error:
+        raise UsageError(f"--plot {place}: {error.strerror}", hint="name a file in a directory that is there") from None
+
+
 def repeated(gpus: tuple[Gpu, ...], facts: Facts, options: Options) -> tuple[Gpu, ...]:
     """``--gpu L4 --tp 4`` means four of them; of GPUs that are here, those that are here."""
     wanted = options.tensor_parallel or facts.engine_parameters.get("vllm", {}).get("tensor_parallel_size")

@@ -198,12 +198,12 @@ BLOCKS = (
 def facts(model: str, form: Form = "BF16", parameters: Mapping[str, Any] | None = None) -> Facts:
     config = CONFIGS[model]
     found = headers(config, form)
-    stated: dict[str, Any] = {
+    statements: dict[str, dict[str, Any]] = {
         "F8": {"quantization_config": {"quant_method": "fp8", "activation_scheme": "dynamic"}},
         "AWQ": {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}},
         "I8": {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {}}},
-    }.get(form, {})
-    config = {**config, **stated}
+    }
+    config = {**config, **statements.get(form, {})}
     model_config = model_facts(config, None)
     shape = shape_of(config)
     return Facts(

@@ -43,7 +43,8 @@ class Check:
     """One answer for one GPU group and one runtime. Sizes are bytes on each GPU, lengths tokens.
 
     ``kv_tokens`` is how many tokens the cache holds over all requests, as the runtime's own log counts it;
-    ``max_model_len`` the longest context that fits (not more than the model allows); ``concurrency`` how many requests
+    ``max_model_len`` the longest context that fits (not more than the model allows), ``sure_model_len`` the longest
+    that fits even where everything that is estimated takes the most it may; ``concurrency`` how many requests
     of ``context_length`` (the length that was checked) fit at once. ``None`` where it is not known.
     """
 
@@ -64,6 +65,7 @@ class Check:
     kv_tokens: int | None
     context_length: int | None
     max_model_len: int | None
+    sure_model_len: int | None
     concurrency: float | None
     memory: Memory
     reasons: tuple[Reason, ...]
@@ -120,6 +122,7 @@ def _answer(facts: Facts, gpus: Sequence[Gpu], runtime: str, options: Options, m
         kv_tokens=fit.tokens,
         context_length=fit.length,
         max_model_len=fit.longest,
+        sure_model_len=fit.sure,
         concurrency=fit.concurrency,
         memory=memory,
         reasons=tuple(reasons),
@@ -134,6 +137,7 @@ class _Fit:
     fits: bool | None
     length: int | None
     longest: int | None
+    sure: int | None
     tokens: int | None
     concurrency: float | None
 
@@ -147,11 +151,11 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
                 f"GPU: nothing is left for the cache"
             )
         )
-        return _Fit(fits=False, length=settings.max_model_len, longest=0, tokens=0, concurrency=0.0)
+        return _Fit(fits=False, length=settings.max_model_len, longest=0, sure=0, tokens=0, concurrency=0.0)
     if cache is None or settings.max_model_len is None:
         what = "how long its contexts may be" if cache is not None else "what it keeps for each token"
         reasons.append(Reason.warning(f"the configuration does not say {what}: the KV cache is not computed"))
-        return _Fit(fits=None, length=settings.max_model_len, longest=None, tokens=None, concurrency=None)
+        return _Fit(fits=None, length=settings.max_model_len, longest=None, sure=None, tokens=None, concurrency=None)
     limit = settings.derived_len or settings.max_model_len
     longest = cache.longest(kv.likely, limit)
     length = settings.max_model_len
@@ -172,6 +176,7 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
         fits=fits,
         length=length,
         longest=longest,
+        sure=cache.longest(kv.low, limit),
         tokens=int(held[1] * length),
         concurrency=round(held[1], 2),
     )
@@ -213,7 +218,8 @@ def _changes(
     answer: Check, facts: Facts, gpus: Sequence[Gpu], runtime: str, options: Options, matrix: Matrix
 ) -> Iterator[Change]:
     """What was tried with the same arithmetic and fits; nothing is proposed that does not."""
-    rounded = _round(answer.max_model_len or 0)
+    sure = answer.sure_model_len or 0
+    rounded = sure // 1024 * 1024 or sure
     attempts: list[tuple[str, str, Sequence[Gpu], Options]] = []
     if rounded >= min(_AUTO_FIT, answer.context_length or _AUTO_FIT):
         attempts.append(
@@ -242,8 +248,3 @@ def _changes(
             arguments="--variants",
             max_model_len=None,
         )
-
-
-def _round(length: int) -> int:
-    """A length with some room: seven eighths, in steps of 1024."""
-    return length * 7 // 8 // 1024 * 1024

@@ -133,9 +133,7 @@ def _forced(facts: Facts, settings: Settings) -> Iterator[Reason]:
     forced, method = settings.quantization, facts.quantization.method
     if forced is None:
         return
-    allowed = _ALIASES.get(method, {method})
-    if settings.runtime == SGLANG:
-        allowed = allowed | _SGLANG_ALIASES.get(method, set())
+    allowed = accepted_methods(method, settings.runtime)
     if method == "none":
         yield Reason.note(f"quantization = {forced!r} quantizes the plain weights while they are loaded")
     elif forced not in allowed:
@@ -147,6 +145,12 @@ def _forced(facts: Facts, settings: Settings) -> Iterator[Reason]:
         )
     else:
         yield Reason.note(f"quantization = {forced!r} is not needed: the model's files say it")
+
+
+def accepted_methods(method: str, runtime: str) -> frozenset[str]:
+    """What a runtime's ``quantization`` may say of a model whose files say ``method``."""
+    aliases = _ALIASES.get(method, {method})
+    return frozenset(aliases | _SGLANG_ALIASES.get(method, set()) if runtime == SGLANG else aliases)
 
 
 def _limits(facts: Facts, settings: Settings) -> Iterator[Reason]:

@@ -32,11 +32,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kv-dtype", metavar="DTYPE", help="of the KV cache: auto, fp8, bfloat16")
     parser.add_argument("--dtype", metavar="DTYPE", help="of the computation: auto, float16, bfloat16")
     parser.add_argument("--memory-fraction", type=float, metavar="X", help="of a GPU's memory that the runtime takes")
+    parser.add_argument("--plot", metavar="FILE", help="write a picture of each GPU's memory (SVG)")
     parser.add_argument("--strict", action="store_true", help="an answer that is not known is a failure too")
     store_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
     from hf_pack import checking
     from hf_pack.cli.progress import TerminalProgress
     from hf_pack.gpu.catalogue import parse_memory
@@ -60,6 +63,8 @@ def _run(arguments: argparse.Namespace) -> int:
         store=arguments.store,
         progress=TerminalProgress(),
     )
+    if arguments.plot:
+        checking.write_picture(found, Path(arguments.plot))
     if arguments.json:
         print_json(found)
     else:
