@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,16 +15,20 @@ from pathlib import Path
 
 import pytest
 import urllib3
+from tests.bench import Bench
 from tests.embedded_stores import NEEDS_NIX, Quiet, add_bytes, assert_sound, linked_plan, nix, self_contained_plan
+from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
 
 from hf_pack.adapters.cache_server import CacheServer
 from hf_pack.adapters.embedded.store import EmbeddedStore
+from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import UsageError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.narinfo import NarInfo
 from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
+from hf_pack.model.published import parse_index
 from hf_pack.steps.serve_cache import StoreAsCache
 
 CONTENTS = bytes(range(256)) * 9000 + b"the end"
@@ -189,3 +194,54 @@ def test_an_address_that_is_none_is_a_usage_error(store: EmbeddedStore, listen: 
     )
     assert done.returncode == 2
     assert "--listen" in done.stderr and "hint:" in done.stderr
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    write_hf_cache(tmp_path / "cache", REPO_ID, COMMIT, tiny_model())
+    made = Bench(tmp_path, WorkspaceOnDisk.create(tmp_path / "workspace"), EmbeddedStore(tmp_path / "store"))
+    made.add(tmp_path / "cache")
+    made.build("tiny-llm")
+    return made
+
+
+def hf_pack(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(home / "state")}
+    return subprocess.run(
+        [sys.executable, "-m", "hf_pack", *arguments], capture_output=True, text=True, cwd=home, env=environment
+    )
+
+
+def test_a_neighbour_finds_and_pulls_a_package_by_its_name(bench: Bench, tmp_path: Path) -> None:
+    assert isinstance(bench.store, EmbeddedStore)
+    with serving(bench.store, KEY) as url:
+        found = hf_pack("search", "--from", url, "--json", home=tmp_path)
+        assert found.returncode == 0, found.stderr
+        assert [entry["pname"] for entry in json.loads(found.stdout)] == ["tiny-llm"]
+        pulled = hf_pack(
+            *("pull", "tiny-llm", "--from", url, "--store", str(tmp_path / "neighbour")),
+            *("--require-signature", "--trusted-key", KEY.public_key().format()),
+            home=tmp_path,
+        )
+    assert pulled.returncode == 0, pulled.stderr
+    built = bench.load("tiny-llm").plan.store_path()
+    assert pulled.stdout.strip() == str(built)
+    verified = hf_pack("verify", str(built), "--store", str(tmp_path / "neighbour"), home=tmp_path)
+    assert verified.returncode == 0, verified.stderr
+
+
+def test_the_index_of_a_name_that_is_not_there_is_not_there(bench: Bench) -> None:
+    view = StoreAsCache(store=bench.store)
+    assert view.look_up("hf-pack/other/index.json") is None
+    whole = view.look_up("hf-pack/index.json")
+    assert whole is not None and view.look_up("hf-pack/tiny-llm/index.json") == whole
+
+
+def test_a_package_that_cannot_be_read_is_not_offered(bench: Bench) -> None:
+    view = StoreAsCache(store=bench.store)
+    place = bench.store.real_path(bench.targets("tiny-llm")[0].store_path)
+    provenance = place / "share" / "tiny-llm" / "hf-pack.json"
+    provenance.chmod(0o644)
+    provenance.write_text("{")
+    index = view.look_up("hf-pack/index.json")
+    assert isinstance(index, bytes) and parse_index(index) == ()

@@ -212,6 +212,18 @@ def test_the_error_of_a_damaged_database_names_the_command_that_mends_it(root: P
     assert run("list", "--store", str(root)).returncode == 0
 
 
+def test_a_reference_that_leads_nowhere_is_damage(root: Path) -> None:
+    with closing(sqlite3.connect(database(root))) as connection:
+        connection.execute("delete from ValidPaths where path like '%model.safetensors'")
+        connection.commit()
+    for command in ("list", "gc"):
+        failed = run(command, "--store", str(root))
+        assert failed.returncode == 6
+        assert "hint: hf-pack store repair" in failed.stderr and "Traceback" not in failed.stderr
+    assert run("store", "repair", "--store", str(root)).returncode == 0
+    assert len(infos(root)) == 3
+
+
 def test_a_store_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     failed = run("store", "repair", "--store", str(tmp_path / "none"))
     assert failed.returncode == 6

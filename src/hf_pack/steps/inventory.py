@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hf_pack.errors import Error
 from hf_pack.formats.store_path import StorePath
+from hf_pack.model.path_info import PathInfo
 from hf_pack.ports import Store, Workspace
 from hf_pack.steps.packages import read_build_meta, read_manifest
 from hf_pack.steps.workspace_files import lock_file, read_record
@@ -41,9 +42,7 @@ def inventory(workspace: Workspace | None, store: Store) -> tuple[Listed, ...]:
         rows = [_of_workspace(name, workspace, set(valid)) for name in workspace.names()]
     known = {row.store_path for row in rows}
     for path, info in sorted(valid.items()):
-        if path in known or not (info.content_address or "").startswith(RECURSIVE):
-            continue
-        if store.package_files(path) is None:
+        if path in known or not _is_package(info, store):
             continue
         rows.append(
             Listed(
@@ -58,6 +57,15 @@ def inventory(workspace: Workspace | None, store: Store) -> tuple[Listed, ...]:
             )
         )
     return tuple(rows)
+
+
+def packages_of(store: Store) -> tuple[PathInfo, ...]:
+    """Every package that the store holds, sorted by store path."""
+    return tuple(info for info in store.all_paths() if _is_package(info, store))
+
+
+def _is_package(info: PathInfo, store: Store) -> bool:
+    return (info.content_address or "").startswith(RECURSIVE) and store.package_files(info.store_path) is not None
 
 
 def _of_workspace(name: str, workspace: Workspace, valid: set[StorePath]) -> Listed:

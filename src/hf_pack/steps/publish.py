@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Event
 
-from hf_pack.errors import HubError, StoreError
+from hf_pack.errors import HubError, PolicyError
 from hf_pack.formats.cache_info import CacheInfo
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.narinfo import NarInfo
 from hf_pack.formats.signing import SecretKey
-from hf_pack.formats.store_path import STORE_DIR, StorePath, parse_content_address
+from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.published import Published
 from hf_pack.ports import NarPacker, ObjectStorage, Progress, Store
 from hf_pack.side_by_side import Result, side_by_side
+from hf_pack.steps.cache_narinfo import narinfo_key, narinfo_of, signed
+from hf_pack.steps.closure import closure
 from hf_pack.steps.describe import describe, is_package
 from hf_pack.steps.outgoing_nar import OutgoingNar
 from hf_pack.steps.published_index import refuse_second_content, write_entry, write_index
@@ -78,14 +80,16 @@ def publish(
     started = time.monotonic()
     shipment = _Shipment(store=store, storage=storage, packer=packer, keys=keys, stop=Event())
     with store.session():
-        closure = _closure(store_path, store)
-        closure_size = sum(info.nar_size for info in closure)
-        entry = describe(closure[-1], closure_size, store) if is_package(store_path, store) else None
+        store.keep([store_path])
+        found = closure(store_path, store)
+        _require_provable(found, keys)
+        closure_size = sum(info.nar_size for info in found)
+        entry = describe(found[-1], closure_size, store) if is_package(store_path, store) else None
         if entry is not None:
             refuse_second_content(entry, storage)
         _require_cache(storage)
-        known = _all([partial(_narinfo_there, info, storage) for info in closure], _ASKED_AT_ONCE, shipment)
-        missing = [info for info, narinfo in zip(closure, known, strict=True) if narinfo is None]
+        known = _all([partial(_narinfo_there, info, storage) for info in found], _ASKED_AT_ONCE, shipment)
+        missing = [info for info, narinfo in zip(found, known, strict=True) if narinfo is None]
         for narinfo in known:
             if narinfo is not None:
                 _sign_there(narinfo, shipment)
@@ -105,7 +109,7 @@ def publish(
         store_path=store_path,
         cache=storage.name,
         entry=entry,
-        objects=len(closure),
+        objects=len(found),
         objects_sent=len(missing),
         bytes_sent=sum(sent),
         closure_size=closure_size,
@@ -113,22 +117,14 @@ def publish(
     )
 
 
-def _closure(store_path: StorePath, store: Store) -> list[PathInfo]:
-    """All that the object refers to and itself, what is referred to before what refers to it."""
-    found: dict[StorePath, PathInfo] = {}
-    waiting: list[StorePath | PathInfo] = [store_path]
-    store.keep([store_path])
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, PathInfo):
-            found[item.store_path] = item
-        elif item not in found:
-            info = store.path_info(item)
-            if info is None:
-                raise StoreError(f"{item} is not in the store\n  {store.url}: does not hold it", hint="hf-pack list")
-            waiting.append(info)
-            waiting += [reference for reference in info.references if reference != item]
-    return list(found.values())
+def _require_provable(objects: Sequence[PathInfo], keys: Sequence[SecretKey]) -> None:
+    """Raises PolicyError for an object that nobody would take: without a content address, and not to be signed."""
+    for info in objects:
+        if info.content_address is None and not keys and not info.signatures:
+            raise PolicyError(
+                f"{info.store_path} is not recorded as content-addressed: it is taken only with a signature",
+                hint="sign it with --sign KEYFILE, or build it anew in another store",
+            )
 
 
 def _require_cache(storage: ObjectStorage) -> None:
@@ -150,7 +146,7 @@ def _require_cache(storage: ObjectStorage) -> None:
 
 def _narinfo_there(info: PathInfo, storage: ObjectStorage) -> NarInfo | None:
     """The cache's narinfo of an object; None when it has none, or one that is damaged or of other bytes."""
-    text = storage.small(_narinfo_key(info.store_path))
+    text = storage.small(narinfo_key(info.store_path))
     try:
         narinfo = None if text is None else NarInfo.parse(text.decode(errors="replace"))
     except FormatError:
@@ -162,9 +158,9 @@ def _narinfo_there(info: PathInfo, storage: ObjectStorage) -> NarInfo | None:
 
 def _sign_there(narinfo: NarInfo, shipment: _Shipment) -> None:
     """Give a narinfo that is there the signatures which it lacks."""
-    signed = _signed(narinfo, shipment.keys)
-    if signed != narinfo:
-        shipment.storage.put(_narinfo_key(narinfo.store_path), signed.format().encode())
+    complete = signed(narinfo, shipment.keys)
+    if complete != narinfo:
+        shipment.storage.put(narinfo_key(narinfo.store_path), complete.format().encode())
 
 
 def _send(info: PathInfo, shipment: _Shipment, progress: Progress) -> int:
@@ -182,29 +178,11 @@ def _send(info: PathInfo, shipment: _Shipment, progress: Progress) -> int:
             sent = 0
         else:
             sent = storage.upload(key, packed.contents, reports)
-        narinfo = NarInfo(
-            store_path=info.store_path,
-            nar_hash=info.nar_hash,
-            nar_size=info.nar_size,
-            references=info.references,
-            content_address=None if info.content_address is None else parse_content_address(info.content_address),
-            url=key,
-            compression=packed.compression,
-            file_hash=packed.file_hash,
-            file_size=size,
+        narinfo = narinfo_of(
+            info, shipment.keys, url=key, compression=packed.compression, file_hash=packed.file_hash, file_size=size
         )
-    storage.put(_narinfo_key(info.store_path), _signed(narinfo, shipment.keys).format().encode())
+    storage.put(narinfo_key(info.store_path), narinfo.format().encode())
     return sent
-
-
-def _signed(narinfo: NarInfo, keys: Sequence[SecretKey]) -> NarInfo:
-    for key in keys:
-        narinfo = narinfo.with_signature(key.sign(narinfo.fingerprint()))
-    return narinfo
-
-
-def _narinfo_key(store_path: StorePath) -> str:
-    return f"{store_path.digest}.narinfo"
 
 
 def _all(jobs: Sequence[Callable[[], Result]], at_once: int, shipment: _Shipment) -> list[Result]:

@@ -12,6 +12,7 @@ from hf_pack.model.hub_ids import HubIdError, RepoId
 from hf_pack.model.json_value import JsonObject
 from hf_pack.ports import Store
 from hf_pack.runtimes.served import Served
+from hf_pack.steps.closure import closure
 from hf_pack.steps.contents import StoredContents, stored_contents
 
 _HUB = "share/models/hub/"
@@ -34,7 +35,7 @@ class ServedPackage:
 
 def served_package(store_path: StorePath, store: Store) -> ServedPackage:
     """Read it from the store. Raises StoreError when it is no package, not valid, or damaged."""
-    closure = _closure(store_path, store)
+    objects = closure(store_path, store)
     contents = stored_contents(store_path, store)
     provenance = contents.provenance
     try:
@@ -48,7 +49,7 @@ def served_package(store_path: StorePath, store: Store) -> ServedPackage:
     inside = store.package_files(store_path)
     return ServedPackage(
         store_path=store_path,
-        closure=closure,
+        closure=tuple(info.store_path for info in reversed(objects)),
         served=Served(
             label=store_path.name,
             store_path=str(store_path),
@@ -64,24 +65,6 @@ def served_package(store_path: StorePath, store: Store) -> ServedPackage:
         ),
         runtimes=runtimes,
     )
-
-
-def _closure(store_path: StorePath, store: Store) -> tuple[StorePath, ...]:
-    found: dict[StorePath, None] = {}
-    waiting = [store_path]
-    while waiting:
-        path = waiting.pop()
-        if path in found:
-            continue
-        info = store.path_info(path)
-        if info is None:
-            raise StoreError(
-                f"{path} is not in the store\n  {store.url}: {store_path} needs it",
-                hint=f"hf-pack verify {store_path}",
-            )
-        found[path] = None
-        waiting += sorted(info.references, reverse=True)
-    return tuple(found)
 
 
 def _weights_file(contents: StoredContents) -> str | None:

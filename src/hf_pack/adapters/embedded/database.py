@@ -92,7 +92,7 @@ class Database:
             if connection is None:
                 return ()
             rows = connection.execute(f"select {_COLUMNS} from ValidPaths order by path").fetchall()
-            edges = connection.execute("select referrer, reference from Refs").fetchall()
+            edges = self._edges(connection, rows)
         infos = {row[0]: _info(row, ()) for row in rows}
         references: dict[int, list[StorePath]] = {identity: [] for identity in infos}
         for referrer, reference in edges:
@@ -144,7 +144,7 @@ class Database:
             if connection is None:
                 return Graph(needs={})
             rows = connection.execute("select id, path, deriver from ValidPaths").fetchall()
-            edges = connection.execute("select referrer, reference from Refs").fetchall()
+            edges = self._edges(connection, rows)
         names = {row[0]: _base_name(row[1]) for row in rows}
         needs: dict[str, list[str]] = {name: [] for name in names.values()}
         for referrer, reference in edges:
@@ -154,6 +154,17 @@ class Database:
             if deriver and _base_name(deriver) in needs:
                 needs[names[identity]].append(_base_name(deriver))
         return Graph(needs={name: tuple(needed) for name, needed in needs.items()})
+
+    def _edges(self, connection: sqlite3.Connection, rows: Iterable[Sequence[object]]) -> list[tuple[int, int]]:
+        """All references, by the rows' first column. Raises StoreError when one is of what is not there."""
+        known = {row[0] for row in rows}
+        edges = connection.execute("select referrer, reference from Refs").fetchall()
+        if any(referrer not in known or reference not in known for referrer, reference in edges):
+            raise StoreError(
+                f"the database is damaged: a reference leads nowhere\n  at {self._layout.database}",
+                hint=opening.REPAIR,
+            )
+        return edges
 
     def register(self, infos: Sequence[PathInfo]) -> None:
         """Make objects that are in place valid, all or none; one that was valid already gets these facts.

@@ -14,7 +14,7 @@ from hf_pack.disk.staging import names_in
 from hf_pack.errors import StoreError
 
 SCHEMA = 10  #: the number of Nix's database schema that this tool reads and writes
-_REPAIR = "hf-pack store repair, which proves every object again"
+REPAIR = "hf-pack store repair, which proves every object again"
 BUSY_SECONDS = 60  #: how long Nix and we wait for another writer
 
 _TABLES = (
@@ -56,7 +56,7 @@ def exists(layout: StoreLayout) -> bool:
             hint="use a newer hf-pack" if newer else f"let Nix upgrade it: nix-store --store {layout.root} --verify",
         )
     if not layout.database.is_file():
-        raise StoreError(f"a store without its database\n  missing: {layout.database}", hint=_REPAIR)
+        raise StoreError(f"a store without its database\n  missing: {layout.database}", hint=REPAIR)
     return True
 
 
@@ -134,7 +134,7 @@ def _require_room(layout: StoreLayout) -> None:
     if objects and not layout.database.exists():
         raise StoreError(
             f"a store directory without a database\n  {layout.store_dir} holds {objects[0]!r}",
-            hint=_REPAIR,
+            hint=REPAIR,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from pathlib import Path
 
 from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import print_json, talk
@@ -18,12 +19,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default=_DEFAULT,
         help=f"where (default: {_DEFAULT}; 0.0.0.0:8501 for the neighbours; port 0 takes a free one)",
     )
+    parser.add_argument(
+        "--sign",
+        metavar="KEYFILE",
+        action="append",
+        default=[],
+        help="sign narinfos and the index with this secret key; may be repeated",
+    )
     store_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.adapters.cache_server import CacheServer
+    from hf_pack.adapters.key_files import read_secret_key
     from hf_pack.errors import UsageError
     from hf_pack.steps.serve_cache import StoreAsCache
 
@@ -34,7 +43,8 @@ def _run(arguments: argparse.Namespace) -> int:
         )
     host, port = _address(arguments.listen)
     store = wiring.open_store(arguments.store)
-    with CacheServer(host, port, StoreAsCache(store=store).look_up) as server:
+    keys = [read_secret_key(Path(file)) for file in arguments.sign]
+    with CacheServer(host, port, StoreAsCache(store=store, keys=keys).look_up) as server:
         if arguments.json:
             print_json({"url": server.url, "store": store.url})
         else:
@@ -61,9 +71,10 @@ COMMAND = Command(
     name="serve-cache",
     summary="this machine's store as a binary cache for its neighbours",
     description=(
-        "Serves the store read-only over HTTP as a Nix binary cache: `nix copy --from` and `hf-pack pull --from` read\n"
-        "it. NARs are made on the fly from the files, ranges are answered, nothing is stored twice. The bytes prove\n"
-        "themselves by their store path; put a reverse proxy in front for TLS and access rules."
+        "Serves the store read-only over HTTP as a Nix binary cache: `nix copy --from`, `hf-pack pull --from` and\n"
+        "`hf-pack search --from` read it. NARs are made on the fly from the files, ranges are answered, nothing is\n"
+        "stored twice. The bytes prove themselves by their store path, names by --sign; put a reverse proxy in front\n"
+        "for TLS and access rules."
     ),
     examples=(
         "hf-pack serve-cache",
