@@ -79,6 +79,7 @@ store path   /nix/store/{TREE}
 repo id      acme/tiny-llm
 snapshot id  {COMMIT}
 licence      Apache-2.0
+engine       vllm: dtype=auto, max_model_len=64
 size         2.5 KiB
   LICENSE                   101 B
   README.md                  82 B

@@ -9,6 +9,7 @@ from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import print_json, size_words, table
 
 if TYPE_CHECKING:
+    from hf_pack.model.json_value import JsonObject
     from hf_pack.steps.contents import StoredContents
     from hf_pack.steps.packages import Package
 
@@ -44,10 +45,21 @@ def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> Non
             ("repo id", str(contents.provenance.get("repo_id"))),
             ("snapshot id", str(contents.provenance.get("snapshot_id"))),
             ("licence", str(contents.provenance.get("licence") or "not stated")),
+            *(("engine", f"{runtime}: {_settings(table)}") for runtime, table in _engine_parameters(contents)),
             ("size", size_words(sum(digest.size for digest in contents.files.values()))),
         ]
     )
     table([("", path, size_words(digest.size)) for path, digest in contents.files.items()], right=frozenset({2}))
+
+
+def _engine_parameters(contents: StoredContents) -> list[tuple[str, JsonObject]]:
+    tables = contents.provenance.get("engine_parameters")
+    named = tables.items() if isinstance(tables, dict) else ()
+    return [(runtime, table) for runtime, table in named if isinstance(table, dict)]
+
+
+def _settings(parameters: JsonObject) -> str:
+    return ", ".join(f"{key}={value}" for key, value in parameters.items())
 
 
 def _show_package(package: Package, arguments: argparse.Namespace) -> None:
@@ -100,7 +112,7 @@ def _show_package(package: Package, arguments: argparse.Namespace) -> None:
         ),
         ("quantization", model.quantization_method + bits),
         ("context length", f"{model.context_length:,} tokens" if model.context_length else "unknown"),
-        ("engine", ", ".join(f"{key}={value}" for key, value in manifest.vllm.items()) or "no parameters"),
+        ("engine", _settings(manifest.vllm) or "no parameters"),
     ]
     rows += [("patch", f"{patch.file}: {patch.reason}") for patch in lock.patches]
     rows += [("note", note) for note in model.notes]
