@@ -15,6 +15,12 @@ fi
 # A third party's Hub server; its tests are skipped by name where it cannot be had.
 [ -x .build/olah-venv/bin/olah-cli ] || "$BIN/python" -m tests.hub.olah || echo "olah could not be installed" >&2
 
+# Tests of Nix run with a newer one, too, where it can be had.
+if command -v nix-store >/dev/null && [ -z "${HF_PACK_NIXES:-}" ]; then
+  HF_PACK_NIXES=$(sh tests/newer_nix.sh) || HF_PACK_NIXES=
+  export HF_PACK_NIXES
+fi
+
 rm -f .coverage .coverage.*
 "$BIN/python" -m pytest -n "$(nproc)" --dist loadfile --cov=hf_pack --cov-branch --cov-report= "$@"
 "$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/layouts/*,*/runtimes/*,*/expressions/*' --fail-under=98

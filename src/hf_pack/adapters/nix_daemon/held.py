@@ -43,6 +43,7 @@ class HeldBlobs:
         """See :class:`hf_pack.disk.reception.Destination`."""
         self.state.held.mkdir(exist_ok=True)
         file.replace(self._place(blob))
+        os.utime(self._place(blob))  # a file that is received gets the time of store objects; here it counts
 
     def find(self, blob: Blob) -> Path | None:
         """Where a blob's bytes are held."""
