@@ -17,7 +17,6 @@ from tests.corpus import read_tree, write_tree
 
 from hf_pack.disk.incoming import path_info_of, require_references
 from hf_pack.disk.nar_on_disk import NarOnDisk
-from hf_pack.disk.proven_nar import ProvenNar, require_authentic
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar, nar_reader
 from hf_pack.formats.hashes import Hash
@@ -35,6 +34,7 @@ from hf_pack.model.findings import Collection, Problem, Root
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan, RegularFile, Symlink
+from hf_pack.model.proven_nar import ProvenNar, require_authentic
 from hf_pack.ports import AddedBlob, AddedTree, ByteRange, FileToAdd, PackageFiles, Progress, Reception
 
 

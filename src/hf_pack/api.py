@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # every function imports the step that it runs: most commands
     from hf_pack.steps.packages import Package
     from hf_pack.steps.publish import Shipped
     from hf_pack.steps.pull_packages import Pulled
+    from hf_pack.steps.pull_partial import Partial
     from hf_pack.steps.realise import Built
     from hf_pack.steps.verify import Verified
 
@@ -342,6 +343,32 @@ def pull(
             link = make_link(usual if root is None else Path(root), chosen.real_path(info.store_path))
             chosen.add_root(link, [info.store_path])
     return pulled
+
+
+def pull_partial(
+    name: str,
+    only: str,
+    output: Path | str,
+    *,
+    caches: Sequence[str] = (),
+    trusted_keys: Sequence[str] = (),
+    require_signature: bool = False,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Partial:
+    """Write the files of a published package without its weights into a new directory; nothing enters the store.
+
+    ``only`` is ``config`` (``.json`` and ``.pbtxt``) or ``tree`` (all but weights). Raises as :func:`pull` does.
+    """
+    from hf_pack.adapters.plain_directory import write_files_alone
+    from hf_pack.steps import pull_partial as pulling
+
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
+    trust = wiring.read_trust(trusted_keys, require_signature, place)
+    found = pulling.pull_partial(name, pulling.Only(only), wiring.open_caches(caches, place), chosen, trust, progress)
+    write_files_alone(Path(output).absolute(), found.files)
+    return found
 
 
 def collect_garbage(*, dry_run: bool = False, store: str | None = None) -> Collection:

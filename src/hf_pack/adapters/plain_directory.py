@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,8 +33,7 @@ def write_directory(tree: Path, target: Path, *, hard_links: bool = False) -> Wr
     write there (root always) would change in the store too. Raises UsageError when ``target``
     is there and not empty, StoreError when a file of the package cannot be read, or the disk is full.
     """
-    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
-        raise UsageError(f"{target} is there already", hint="name a directory that is not there yet: --output DIR")
+    _require_free(target)
     aside = target.with_name(f".{target.name}.new{durable.SUFFIX}")
     written = Written(_no_clones=hard_links, _no_links=not hard_links)
     try:
@@ -53,6 +53,24 @@ def write_directory(tree: Path, target: Path, *, hard_links: bool = False) -> Wr
         shutil.rmtree(aside, ignore_errors=True)
         raise
     return written
+
+
+def write_files_alone(target: Path, files: Sequence[tuple[str, bytes]]) -> None:
+    """Make ``target`` a directory of these files (relative paths), whole or not at all.
+
+    Raises UsageError when it is there and not empty, or cannot be written.
+    """
+    _require_free(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.replace_directory(target, files)
+    except OSError as error:
+        raise UsageError(f"{error.filename or target}: {error.strerror}", hint="name another --output") from None
+
+
+def _require_free(target: Path) -> None:
+    if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
+        raise UsageError(f"{target} is there already", hint="name a directory that is not there yet: --output DIR")
 
 
 def _fill(source: Path, target: Path, inside: str, written: Written) -> None:

@@ -55,7 +55,7 @@ def pull(texts: Sequence[str], caches: Sequence[ObjectCache], store: Store, trus
     choices = [choose(text, caches, trust, progress) for text in texts]
     if trust.required:
         for choice in choices:
-            _require_origin(choice.store_path, caches, store, trust)
+            require_origin(choice.store_path, caches, store, trust)
     brought = bring([choice.store_path for choice in choices], caches, store, progress, trusted_keys=trust.keys)
     packages = []
     for choice in choices:
@@ -123,7 +123,7 @@ def _signers(entries: Iterable[Published]) -> str:
     return ", ".join(names[:_SHOWN]) or "none"
 
 
-def _require_origin(store_path: StorePath, caches: Sequence[ObjectCache], store: Store, trust: Trust) -> None:
+def require_origin(store_path: StorePath, caches: Sequence[ObjectCache], store: Store, trust: Trust) -> None:
     """Raise PolicyError unless a trusted key signed the object itself, as the store or a cache has it."""
     known = store.path_info(store_path)
     if known is not None:

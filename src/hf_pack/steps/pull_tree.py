@@ -24,7 +24,7 @@ from hf_pack.model.plan import Plan, RegularFile
 from hf_pack.ports import ObjectCache, Progress, Store
 
 _WINDOW = 1 << 17  #: bytes of a NAR that are read at once where its structure is
-_LEAST = 16 << 20  #: bytes; a smaller NAR is streamed
+LEAST = 16 << 20  #: bytes; a smaller NAR is streamed
 _ZEROS = bytes(1 << 20)
 
 
@@ -63,7 +63,7 @@ def parts_of(info: NarInfo, cache: ObjectCache) -> Parts | None:
     address = info.content_address
     if address is None or address.method != "recursive" or info.references or not info.content_address_holds():
         return None
-    if info.compression != "none" or info.nar_size < _LEAST:
+    if info.compression != "none" or info.nar_size < LEAST:
         return None
     walked = walk(info, cache)
     digests = _stated_digests(walked)

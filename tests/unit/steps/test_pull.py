@@ -28,6 +28,8 @@ from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Store
 from hf_pack.steps.pull import Brought, bring
+from hf_pack.steps.pull_packages import Trust
+from hf_pack.steps.pull_partial import Only, pull_partial
 from hf_pack.steps.quiet import QUIET
 from hf_pack.wiring import open_storage
 
@@ -161,6 +163,19 @@ def test_a_flipped_byte_in_a_large_tree_is_refused(where: str, store: Store, tmp
         pull(info.store_path, store, tmp_path / "cache")
     assert store.path_info(info.store_path) is None
     assert not store.real_path(info.store_path).exists()
+
+
+def test_small_files_of_a_large_tree_are_read_where_they_lie(tmp_path: Path) -> None:
+    tree = self_contained()
+    info = put(tmp_path / "cache", described("model-1", tree), packed(tree))
+    store = MemoryStore(tmp_path / "store")
+    with recording(tmp_path / "cache") as server:
+        caches, text = [cache(server.url)], str(info.store_path)
+        found = pull_partial(text, Only.CONFIG, caches, store, Trust(), QUIET)
+        assert server.total < 1 << 20
+    assert dict(found.files)["share/models/m/weights/config.json"] == b"{}"
+    assert not found.proved
+    assert not any(path.endswith((".bin", ".safetensors")) for path, _ in found.files)
 
 
 def test_another_cache_gives_what_the_first_has_damaged_or_not_at_all(tmp_path: Path) -> None:

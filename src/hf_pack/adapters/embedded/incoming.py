@@ -12,12 +12,12 @@ from hf_pack.adapters.embedded.placing import Staged, place, replace
 from hf_pack.adapters.embedded.temp_roots import TempRoots
 from hf_pack.disk import objects
 from hf_pack.disk.incoming import path_info_of, require_references
-from hf_pack.disk.proven_nar import ProvenNar, require_authentic
 from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space
 from hf_pack.disk.restoring import restore
 from hf_pack.disk.staging import staging_folder
 from hf_pack.formats.narinfo import NarInfo
 from hf_pack.formats.signing import PublicKey
+from hf_pack.model.proven_nar import ProvenNar, require_authentic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,10 +8,10 @@ from hf_pack.adapters.nix_daemon import operations
 from hf_pack.adapters.nix_daemon.faults import DaemonGoneError
 from hf_pack.adapters.nix_daemon.link import Link
 from hf_pack.disk.incoming import path_info_of, require_references
-from hf_pack.disk.proven_nar import ProvenNar, require_address
 from hf_pack.disk.refusals import free_bytes, out_of_space
 from hf_pack.formats.hashes import HashAlgorithm
 from hf_pack.formats.narinfo import NarInfo
+from hf_pack.model.proven_nar import ProvenNar, require_address
 
 
 def add(link: Link, info: NarInfo, nar: Iterable[bytes | memoryview], *, repair: bool) -> None:
