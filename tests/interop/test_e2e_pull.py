@@ -138,6 +138,47 @@ def test_the_policy_demands_a_signature(tmp_path: Path) -> None:
     assert "no trusted key" in other.run("pull", "unsigned", "--from", cache_url(place), code=8)
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_scheduler_reads_the_configuration_alone(storage: str, tmp_path: Path) -> None:
+    place, other = new_place(tmp_path / "publisher"), box(tmp_path / "box")
+    built = published(place, "tiny", storage=storage)
+    names = {path.relative_to(built.real_path).as_posix() for path in Path(built.real_path).rglob("*.json")}
+    found = other.json("pull", "tiny", "--from", cache_url(place), "--only", "config", "--output", "out")
+    assert found["proved"]
+    assert names <= found["files"].keys()
+    assert {path.suffix for path in (other.workspace / "out").rglob("*") if path.is_file()} == {".json", ".pbtxt"}
+    assert other.json("list") == []
+    for path in found["files"]:
+        assert (other.workspace / "out" / path).read_bytes() == Path(built.real_path, path).read_bytes()
+    assert "there already" in other.run(
+        "pull", "tiny", "--from", cache_url(place), "--only", "tree", "--output", "out", code=2
+    )
+    other.run("pull", "tiny", "--from", cache_url(place), "--only", "tree", "--output", "all")
+    assert list((other.workspace / "all").rglob("README.md"))
+    assert not list((other.workspace / "all").rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_damage_is_repaired_from_a_cache(storage: str, tmp_path: Path) -> None:
+    place, other = new_place(tmp_path / "publisher"), box(tmp_path / "box")
+    built = published(place, "tiny", storage=storage)
+    url = cache_url(place)
+    other.run("pull", "tiny", "--from", url)
+    for damaged in (other.store / "nix" / "store").rglob("*"):
+        if damaged.is_file() and not damaged.is_symlink() and damaged.suffix in (".safetensors", ".json"):
+            damaged.chmod(0o644)
+            damaged.write_bytes(bytes(byte ^ 1 for byte in damaged.read_bytes()))
+    other.run("verify", built.store_path, code=5)
+    assert "--from URL" in other.run("verify", built.store_path, "--repair", code=2)
+    assert "is in no cache" in other.run(
+        "verify", built.store_path, "--repair", "--from", f"file://{tmp_path}/empty", code=5
+    )
+    repaired = other.json("verify", built.store_path, "--repair", "--from", url)
+    assert repaired["ok"]
+    assert repaired["repaired"]
+    assert fingerprint(other.store / built.store_path[1:]) == fingerprint(Path(built.real_path))
+
+
 @needs_nix
 def test_the_machine_s_store_takes_it(tmp_path: Path) -> None:
     place, other = new_place(tmp_path / "publisher"), box(tmp_path / "box")

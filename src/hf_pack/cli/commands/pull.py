@@ -38,13 +38,27 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root", metavar="LINK", help="a link to the package, which keeps it (default: one in this user's state)"
     )
+    parser.add_argument(
+        "--only",
+        choices=("config", "tree"),
+        help="no store object but plain files into --output: the .json and .pbtxt files, or all but weights",
+    )
+    parser.add_argument("--output", metavar="DIR", help="a new directory for --only")
     store_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api, wiring
     from hf_pack.cli.progress import TerminalProgress
+    from hf_pack.errors import UsageError
 
+    if (arguments.output is None) != (arguments.only is None) or (arguments.only and len(arguments.names) > 1):
+        raise UsageError(
+            "--only and --output go together, for one package",
+            hint=f"hf-pack pull {arguments.names[0]} --only config --output DIR",
+        )
+    if arguments.only is not None:
+        return _partial(arguments)
     say_store(arguments.store)
     pulled = api.pull(
         arguments.names,
@@ -85,6 +99,29 @@ def _run(arguments: argparse.Namespace) -> int:
         if brought.objects
         else "all of it is here already"
     )
+    return 0
+
+
+def _partial(arguments: argparse.Namespace) -> int:
+    from hf_pack import api
+    from hf_pack.cli.progress import TerminalProgress
+
+    found = api.pull_partial(
+        arguments.names[0],
+        arguments.only,
+        arguments.output,
+        caches=arguments.caches or (),
+        trusted_keys=arguments.trusted_keys or (),
+        require_signature=arguments.require_signature,
+        store=arguments.store,
+        progress=TerminalProgress(),
+    )
+    if arguments.json:
+        print_json({"store_path": found.choice.store_path, "proved": found.proved, "files": found.digests})
+        return 0
+    for path, digest in found.digests.items():
+        print(f"{digest.sha256.hex()}  {path}")
+    talk(f"{count_words(len(found.files), 'file')} of {found.choice.store_path} in {arguments.output}; no store object")
     return 0
 
 

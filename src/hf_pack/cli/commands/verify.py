@@ -13,7 +13,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     completed(
         parser.add_argument("names", metavar="NAME|PATH", nargs="+", help="packages, store paths, or pname@version")
     )
-    parser.add_argument("--repair", action="store_true", help="restore damaged objects from the source")
+    parser.add_argument("--repair", action="store_true", help="restore damaged objects from the source, or a cache")
+    parser.add_argument(
+        "--from",
+        dest="caches",
+        metavar="URL",
+        action="append",
+        help="a binary cache to repair from; may be repeated (default: caches in hf-pack.toml)",
+    )
     store_argument(parser)
 
 
@@ -25,6 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
     verified = api.verify(
         arguments.names,
         repair=arguments.repair,
+        caches=arguments.caches or (),
         store=arguments.store,
         progress=TerminalProgress(),
     )
@@ -50,12 +58,14 @@ COMMAND = Command(
     summary="re-hash packages against lock and store",
     description=(
         "Reads every byte of the packages' closures again, several objects at once, and names each file that is\n"
-        "not what lock and store say. With --repair, damaged objects are restored from the source."
+        "not what lock and store say. With --repair, damaged objects are restored from the source, else from a binary\n"
+        "cache; with --from, no workspace is needed."
     ),
     examples=(
         "hf-pack verify my-model",
         "hf-pack verify /nix/store/…-my-model-1.0.0+0000000",
         "hf-pack verify my-model --repair",
+        "hf-pack verify my-model@1.0.0+0000000 --repair --from https://cache.example.org",
     ),
     arguments=_arguments,
     run=_run,

@@ -1,0 +1,58 @@
+"""Repair: damaged objects anew from binary caches; the store's own record, or their address, proves what comes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hf_pack.errors import Error, HubError, IntegrityError
+from hf_pack.formats.signing import PublicKey
+from hf_pack.formats.store_path import StorePath
+from hf_pack.ports import ObjectCache, Progress, Store
+from hf_pack.steps.pull import bring, find
+from hf_pack.steps.targets import Target
+from hf_pack.steps.verify import Verified, verify
+
+
+def repair_from_caches(
+    verified: Verified,
+    targets: Sequence[Target],
+    caches: Sequence[ObjectCache],
+    trusted_keys: Sequence[PublicKey],
+    store: Store,
+    workers: int,
+    progress: Progress,
+) -> Verified:
+    """Put what a cache has in the place of each damaged object, and verify again. What no cache has is noted."""
+    damaged = sorted({problem.store_path for problem in verified.bad})
+    with store.session():
+        for store_path in damaged:
+            try:
+                _replace(store_path, caches, trusted_keys, store, progress)
+            except Error as error:
+                progress.note(f"{store_path.name} is not repaired: {error.message}")
+    again = verify(targets, store, workers, progress)
+    still = {problem.store_path for problem in again.bad}
+    mended = tuple(problem for problem in verified.bad if problem.store_path not in still)
+    return Verified(checked=verified.checked, bad=again.bad, repaired=(*verified.repaired, *mended))
+
+
+def _replace(
+    store_path: StorePath,
+    caches: Sequence[ObjectCache],
+    trusted_keys: Sequence[PublicKey],
+    store: Store,
+    progress: Progress,
+) -> None:
+    if store.path_info(store_path) is None:
+        bring([store_path], caches, store, progress, trusted_keys=trusted_keys)
+        return
+    problems: list[Error] = []
+    for cache in caches:
+        try:
+            offer = find(store_path, [cache])
+            store.add_object(offer.info, cache.nar(offer.info), trusted_keys=trusted_keys, repair=True)
+        except (HubError, IntegrityError) as error:
+            problems.append(error)
+        else:
+            return
+    raise problems[0]
