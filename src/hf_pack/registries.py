@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hf_pack.adapters.oci.memory import Memory
     from hf_pack.adapters.oci.model_directory import WrittenModel
     from hf_pack.formats.oci.reference import Reference
-    from hf_pack.formats.store_path import StorePath
     from hf_pack.ports import Progress
     from hf_pack.ports.registry import Repository
     from hf_pack.steps.oci_publish import PackageToShip, Published
@@ -95,22 +94,38 @@ def export(
 
 def pull(
     source: str,
+    name: str = "",
     *,
-    expected: StorePath | None = None,
+    root: Path | str | None = None,
     plain_http: bool = False,
     store: str | None = None,
     progress: Progress = QUIET,
 ) -> Pulled:
     """Bring the package that a registry or an OCI layout holds into the store, every byte proved.
 
-    ``expected`` refuses any other package. Raises UsageError for what is no package of hf-pack, IntegrityError,
-    StoreError, HubError. Nothing roots the package yet.
+    ``name`` (``pname``, ``pname@version`` or a store path) refuses any other package; with a version ``source`` needs
+    no tag. A link keeps the package: at ``root``, else in the user's state. Raises UsageError for what is no package
+    of hf-pack, IntegrityError, StoreError, HubError.
     """
+    from hf_pack.adapters.pulled_links import make_link, usual_place
+    from hf_pack.formats.oci.reference import tag_of_version
     from hf_pack.steps import oci_pull
+    from hf_pack.steps.locate import parse_store_path
 
-    opened = _opened(source, plain_http)
+    expected = parse_store_path(name) if "/" in name else None
+    pname, at, version = ("", "", "") if expected else name.partition("@")
+    begins = f"{pname}-{version}{at and '-'}" if pname else ""
+    opened = _opened(source, plain_http, default=tag_of_version(version) if version else "latest")
     found = oci_pull.look_up(opened.repository, opened.reference)
-    return oci_pull.pull(found, opened.repository, wiring.open_store(store), progress, expected=expected)
+    if found.package is not None and not f"{found.package.store_path.name}-".startswith(begins):
+        raise UsageError(f"{source} holds another package\n  expected {name}, found {found.package.store_path}")
+    chosen = wiring.open_store(store)
+    with chosen.session():
+        pulled = oci_pull.pull(found, opened.repository, chosen, progress, expected=expected)
+        usual = usual_place(wiring.pulled_links(), chosen.url, pulled.info.store_path)
+        link = make_link(usual if root is None else Path(root), chosen.real_path(pulled.info.store_path))
+        chosen.add_root(link, [pulled.info.store_path])
+    return pulled
 
 
 def pull_model(
@@ -134,10 +149,10 @@ class _Opened:
     reference: str  #: tag or digest within it
 
 
-def _opened(source: str, plain_http: bool) -> _Opened:
+def _opened(source: str, plain_http: bool, *, default: str = "latest") -> _Opened:
     if source.startswith(SCHEME):
         reference = _reference(source, "--from")
-        named = reference.digest or reference.tag or "latest"
+        named = reference.digest or reference.tag or default
         return _Opened(_registry(reference, plain_http, "pull"), named)
     from hf_pack.adapters.oci.layout import LayoutDirectory, is_layout
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_pack.cli.output import count_words, size_words, talk
+from hf_pack.cli.output import count_words, print_json, size_words, talk
 
 if TYPE_CHECKING:
     from hf_pack.steps.oci_publish import Published
@@ -45,6 +46,76 @@ def publish_to_registry(arguments: argparse.Namespace, address: str) -> Publishe
         store=arguments.store,
         progress=TerminalProgress(),
     )
+
+
+def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
+    """``pull [NAME] --from oci://…``; with ``--output`` a model's files, whoever published them."""
+    from hf_pack import registries, wiring
+    from hf_pack.cli.progress import TerminalProgress
+    from hf_pack.errors import UsageError
+
+    if len(arguments.names) > 1 or len(arguments.caches) > 1:
+        raise UsageError(
+            "a registry gives one package at a time", hint="hf-pack pull --from oci://REGISTRY/REPOSITORY:TAG"
+        )
+    if arguments.require_signature:
+        raise UsageError(
+            "a registry holds no signatures that are read here\n  --require-signature: expected a binary cache",
+            hint="name the store path: it proves itself",
+        )
+    progress = TerminalProgress()
+    if arguments.output is not None:
+        if arguments.names:
+            raise UsageError("--output takes what is at the address; no name goes with it")
+        written = registries.pull_model(address, arguments.output, plain_http=arguments.plain_http, progress=progress)
+        if arguments.json:
+            print_json(
+                {
+                    "directory": Path(arguments.output).absolute(),
+                    "files": written.files,
+                    "bytes_received": written.bytes_received,
+                }
+            )
+        else:
+            print(Path(arguments.output).absolute())
+            talk(f"{count_words(written.files, 'file')}, {size_words(written.bytes_received)} came")
+        return 0
+    name = arguments.names[0] if arguments.names else ""
+    pulled = registries.pull(
+        address,
+        name,
+        root=arguments.root,
+        plain_http=arguments.plain_http,
+        store=arguments.store,
+        progress=progress,
+    )
+    info = pulled.info
+    if arguments.json:
+        package = {
+            "name": name or info.store_path.name,
+            "store_path": info.store_path,
+            "real_path": wiring.open_store(arguments.store).real_path(info.store_path),
+            "nar_hash": info.nar_hash,
+            "nar_size": info.nar_size,
+            "references": info.references,
+            "signed": False,
+        }
+        print_json(
+            {
+                "packages": [package],
+                "objects": pulled.objects,
+                "bytes_received": pulled.bytes_received,
+                "seconds": round(pulled.seconds, 3),
+            }
+        )
+        return 0
+    print(info.store_path)
+    talk(
+        f"{count_words(pulled.objects, 'object')} came, {size_words(pulled.bytes_received)} in {pulled.seconds:.1f} s"
+        if pulled.objects
+        else "all of it is here already"
+    )
+    return 0
 
 
 def say_published(published: Published, shape: str) -> None:

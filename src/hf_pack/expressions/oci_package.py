@@ -2,7 +2,7 @@
 
 Both hold the same tree: the small files and links of the package as one tar, the same bytes for both. The weights are
 raw layers in the artifact, whose digests are the files' own sha256, and tar layers around them in the image.
-Annotations say which files of the tree those are, so that either alone gives the very store objects back.
+The manifests say which files of the tree those are, so that either alone gives the very store objects back.
 """
 
 from __future__ import annotations
@@ -136,15 +136,24 @@ def tree_layer(plan: Plan) -> bytes:
     return tar_layer.archive(members)
 
 
-def annotations_of(store_path: StorePath, storage: Storage) -> dict[str, str]:
-    """What a manifest says of the package."""
-    return {STORE_PATH: str(store_path), STORAGE: storage.value}
+def annotations_of(
+    store_path: StorePath, storage: Storage, tree: int, layers: Mapping[int, Sequence[PackedFile]]
+) -> dict[str, str]:
+    """What a manifest says of the package: which of its layers is the tree, and which weights are in which.
 
-
-def file_annotation(files: Sequence[PackedFile]) -> dict[str, str]:
-    """What a layer says of the weights in it."""
-    rows = [[file.path, file.blob.size, file.blob.sha256.hex()] for file in files]
-    return {FILES: json.dumps(rows, separators=(",", ":"), ensure_ascii=False)}
+    The layers themselves do not say it: tools that copy images lose layers' annotations.
+    """
+    rows = [
+        [number, file.path, file.blob.size, file.blob.sha256.hex()]
+        for number, files in sorted(layers.items())
+        for file in files
+    ]
+    return {
+        STORE_PATH: str(store_path),
+        STORAGE: storage.value,
+        TREE: str(tree),
+        FILES: json.dumps(rows, separators=(",", ":"), ensure_ascii=False),
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,27 +183,29 @@ def read_package(manifest: Manifest) -> ShippedPackage | None:
         storage = Storage(manifest.annotations.get(STORAGE, ""))
     except ValueError:
         raise FormatError(f"{STORAGE}: expected linked or self-contained") from None
-    trees = [layer for layer in manifest.layers if layer.annotations.get(TREE) == "tar"]
-    if len(trees) != 1:
-        raise FormatError(f"expected one layer with the tree, found {len(trees)}")
-    files: list[PackedFile] = []
+    layers = dict(enumerate(manifest.layers))
+    by_number = {str(number): layer for number, layer in layers.items()}
+    tree = by_number.get(manifest.annotations.get(TREE, ""))
+    if tree is None:
+        raise FormatError(f"{TREE}: expected the number of a layer")
+    files = _files(manifest.annotations.get(FILES, ""))
+    if missing := files.keys() - layers.keys():
+        raise FormatError(f"{FILES}: there is no layer {min(missing)}")
+    if any(layer.media_type.endswith(("gzip", "zstd")) for layer in (tree, *(layers[number] for number in files))):
+        raise FormatError("its layers were compressed by whoever copied it: `skopeo copy --preserve-digests` does not")
     places: dict[Blob, BlobPlace] = {}
-    for layer in manifest.layers:
-        if FILES not in layer.annotations:
-            continue
-        here = _files(layer.annotations[FILES])
-        files += here
-        if here and layer.media_type.endswith(".raw"):
-            for file in here:
-                places[file.blob] = BlobPlace(digest=layer.digest, offset=0)
-        elif here:
-            for blob, offset in ImageLayer(files=here, storage=storage).offsets().items():
-                places[blob] = BlobPlace(digest=layer.digest, offset=offset)
+    for number, here in files.items():
+        digest = layers[number].digest
+        if digest == f"sha256:{here[0].blob.sha256.hex()}":  # tools that copy images lose media types, too
+            places |= {file.blob: BlobPlace(digest=digest, offset=0) for file in here}
+        else:
+            offsets = ImageLayer(files=tuple(here), storage=storage).offsets()
+            places |= {blob: BlobPlace(digest=digest, offset=offset) for blob, offset in offsets.items()}
     return ShippedPackage(
         store_path=StorePath.parse(manifest.annotations[STORE_PATH]),
         storage=storage,
-        tree=trees[0],
-        files=tuple(files),
+        tree=tree,
+        files=tuple(file for here in files.values() for file in here),
         places=places,
     )
 
@@ -232,18 +243,19 @@ def plan_of(package: ShippedPackage, members: Mapping[str, TarMember]) -> Plan:
     return plan
 
 
-def _files(text: str) -> tuple[PackedFile, ...]:
+def _files(text: str) -> dict[int, list[PackedFile]]:
+    """The weights by the number of their layer."""
     rows = parse_json(text.encode())
-    found = []
+    found: dict[int, list[PackedFile]] = {}
     for row in rows if isinstance(rows, list) else [None]:
         match row:
-            case [str() as path, int() as size, str() as sha256] if 0 <= size < 2**63:
+            case [int() as number, str() as path, int() as size, str() as sha256] if 0 <= size < 2**63:
                 name = sanitize_name(tar_layer.checked_path(path).rsplit("/", 1)[-1])
                 blob = Blob(name=name, sha256=Hash.from_hex(sha256), size=size)
-                found.append(PackedFile(path=path, blob=blob))
+                found.setdefault(number, []).append(PackedFile(path=path, blob=blob))
             case _:
-                raise FormatError(f"{FILES}: expected [[path, size, sha256], …]")
-    return tuple(found)
+                raise FormatError(f"{FILES}: expected [[layer, path, size, sha256], …]")
+    return found
 
 
 def _add_parents(path: str, members: dict[str, TarMember]) -> None:

@@ -128,7 +128,6 @@ def publish(
     tag = tag or versions[0]
     _require_one_content(repository, tag, package.store_path, is_version=tag in versions)
     said = {
-        **oci_package.annotations_of(package.store_path, package.plan.storage),
         "org.opencontainers.image.title": facts.pname,
         "org.opencontainers.image.version": facts.version,
         **({"org.opencontainers.image.licenses": facts.licence} if facts.licence else {}),
@@ -140,17 +139,18 @@ def publish(
         manifest = _model_pack(package, facts, tree, said, contents)
         members.append(("modelpack", _member(manifest), manifest.format()))
     if shape is not Shape.MODELPACK:
-        layers = _image_layers(package, tree, digests, contents, progress)
+        layers, more = _image_layers(package, tree, digests, contents, progress)
         for architecture in ARCHITECTURES:
             config = image_config(architecture, [layer.digest for layer in layers])
             contents[digest_of(config)] = Joined((config,))
-            image = Manifest(config=_described(IMAGE_CONFIG, config), layers=layers, annotations=said)
+            image = Manifest(config=_described(IMAGE_CONFIG, config), layers=layers, annotations=said | more)
             platform = f"linux/{architecture}"
             members.append((platform, _member(image, platform=platform), image.format()))
     sent, uploaded = _send(contents, repository, progress)
     for name, _, data in members:
         alias = tag + MODEL_PACK_TAG if name == "modelpack" and tags_artifact else None
         repository.put_manifest(MANIFEST, data, alias)
+    said |= {oci_package.STORE_PATH: str(package.store_path)}
     index = Index(manifests=tuple(descriptor for _, descriptor, _ in members), annotations=said).format()
     repository.put_manifest(INDEX, index, tag)
     return Published(
@@ -189,28 +189,30 @@ def _model_pack(
     contents: dict[str, Readable],
 ) -> Manifest:
     files = model_pack.model_files(package.plan)
-    layers = []
+    layers: list[Descriptor] = []
+    weights: dict[int, list[PackedFile]] = {}
     for file in files:
         annotations = model_pack.file_annotations(file.path, _size(file.contents))
         if isinstance(file.contents, Blob):
             digest = f"sha256:{file.contents.sha256.hex()}"
             contents[digest] = package.open_blob(file.contents)
-            annotations |= oci_package.file_annotation([PackedFile(path=file.tree_path, blob=file.contents)])
+            weights[len(layers)] = [PackedFile(path=file.tree_path, blob=file.contents)]
         else:
             digest = digest_of(file.contents)
             contents[digest] = Joined((file.contents,))
         layers.append(
             Descriptor(media_type=file.media_type, digest=digest, size=_size(file.contents), annotations=annotations)
         )
-    annotations = model_pack.file_annotations(model_pack.TREE_FILE, len(tree)) | {oci_package.TREE: "tar"}
+    annotations = model_pack.file_annotations(model_pack.TREE_FILE, len(tree))
     layers.append(_described("application/vnd.cncf.model.doc.v1.raw", tree, annotations))
+    about = oci_package.annotations_of(package.store_path, package.plan.storage, len(layers) - 1, weights)
     config = model_pack.model_config(facts, files, tuple(layer.digest for layer in layers))
     contents[digest_of(config)] = Joined((config,))
     return Manifest(
         artifact_type=model_pack.ARTIFACT,
         config=_described(model_pack.CONFIG, config),
         layers=tuple(layers),
-        annotations=said,
+        annotations={**said, **about},
     )
 
 
@@ -220,7 +222,8 @@ def _image_layers(
     digests: LayerDigests,
     contents: dict[str, Readable],
     progress: Progress,
-) -> tuple[Descriptor, ...]:
+) -> tuple[tuple[Descriptor, ...], dict[str, str]]:
+    """The layers, and what a manifest says of them."""
     layers = oci_package.image_layers(package.plan)
     known = [digests.find(layer.key) for layer in layers]
     unknown = [layer for layer, digest in zip(layers, known, strict=True) if digest is None]
@@ -231,19 +234,13 @@ def _image_layers(
             found = dict(zip(unknown, _results(side_by_side(jobs, _UPLOADS_AT_ONCE)), strict=True))
         finally:
             progress.finish()
-    described = [_described(LAYER, tree, {oci_package.TREE: "tar"})]
+    described = [_described(LAYER, tree)]
     for layer, remembered in zip(layers, known, strict=True):
         digest = remembered or found[layer]
         contents[digest] = _opened(layer, package)
-        described.append(
-            Descriptor(
-                media_type=LAYER,
-                digest=digest,
-                size=layer.size,
-                annotations=oci_package.file_annotation(layer.files),
-            )
-        )
-    return tuple(described)
+        described.append(Descriptor(media_type=LAYER, digest=digest, size=layer.size))
+    weights = {number: layer.files for number, layer in enumerate(layers, start=1)}
+    return tuple(described), oci_package.annotations_of(package.store_path, package.plan.storage, 0, weights)
 
 
 def _hashed(layer: ImageLayer, package: PackageToShip, digests: LayerDigests, progress: Progress) -> str:
@@ -315,7 +312,6 @@ def _member(manifest: Manifest, *, platform: str | None = None) -> Descriptor:
         media_type=MANIFEST,
         digest=digest_of(data),
         size=len(data),
-        artifact_type=manifest.artifact_type,
         platform=platform,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -32,11 +33,12 @@ _NOWHERE = RepoId(namespace=None, name="oci")  # a blob from a registry is known
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """A package that is valid in the store now, and what it cost in bytes."""
+    """A package that is valid in the store now, and what came of it: objects, bytes, seconds."""
 
     info: PathInfo
+    objects: int
     bytes_received: int
-    bytes_written: int
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,36 +51,46 @@ class Found:
 
 
 def look_up(repository: Repository, reference: str) -> Found:
-    """What a tag or digest names; of an index the artifact of ours, else the image, else the first that has layers.
+    """What a tag or digest names; of an index the artifact of ours, else the image, else the first manifest.
 
     Raises UsageError when there is nothing of the name, HubError for documents that are damaged, IntegrityError.
     """
     data = _manifest(repository, reference)
     where = f"{repository.name}:{reference}" if reference else repository.name
+    problem, others = "it holds nothing that can be pulled", []
     try:
         document = parse_json(data)
         if not isinstance(document, dict) or "manifests" not in document:
             return _found(data)
-        found = [
-            _found(_manifest(repository, one.digest))
-            for one in sorted(parse_index(data).manifests[:_MOST_MEMBERS], key=_preference)
-            if one.platform in (None, "linux/amd64", "linux/arm64")
-        ]
+        members = sorted(parse_index(data).manifests[:_MOST_MEMBERS], key=_preference)
     except FormatError as error:
         raise HubError(f"{where} cannot be read: {error}") from None
-    if not found:
-        raise UsageError(f"{where} holds nothing that can be pulled")
-    return next((one for one in found if one.package is not None), found[0])
+    for one in members:
+        if one.platform in (None, "linux/amd64", "linux/arm64"):
+            try:
+                found = _found(_manifest(repository, one.digest))
+            except FormatError as error:
+                problem = str(error)
+                continue
+            if found.package is not None:
+                return found
+            others.append(found)
+    if not others:
+        raise HubError(f"{where} cannot be read: {problem}")
+    return others[0]
 
 
 def pull(
     found: Found, repository: Repository, store: Store, progress: Progress, *, expected: StorePath | None = None
 ) -> Pulled:
-    """Bring the package into the store; what is there is not fetched. Protect it within a session of the store.
+    """Bring the package into the store; what is there is not fetched.
+
+    Within a session of the store, which keeps the package until the caller rooted it.
 
     ``expected`` refuses any other package. Raises IntegrityError when the registry's tree is not that of the store
     path that it states, or a layer has other bytes; HubError, StoreError.
     """
+    started = time.monotonic()
     package = found.package
     if package is None:
         raise UsageError(f"{repository.name} holds no package of hf-pack", hint="--output DIR takes it as a directory")
@@ -90,7 +102,7 @@ def pull(
         store.keep([package.store_path])
         info = store.path_info(package.store_path)
         if info is not None and len(store.keep(info.references)) == len(set(info.references)):
-            return Pulled(info=info, bytes_received=0, bytes_written=0)
+            return Pulled(info=info, objects=0, bytes_received=0, seconds=time.monotonic() - started)
         tree = _whole(repository, package.tree)
         try:
             plan = plan_of(package, read_archive(tree))
@@ -101,13 +113,15 @@ def pull(
         missing = [blob for blob in plan.blobs if blob.store_path not in valid]
         source = RegistryBlobs(repository, package.places)
         wanted = [WantedBlob(blob=blob, repo_id=_NOWHERE, commit_hash="", path=blob.name) for blob in missing]
-        added = fetch(wanted, Elsewhere(sources=(source,)), store, progress) if wanted else ()
+        if wanted:
+            fetch(wanted, Elsewhere(sources=(source,)), store, progress)
         made = store.add_tree(plan, progress)
         _require(package, made.info.store_path, repository)
         return Pulled(
             info=made.info,
+            objects=len(missing) + 1,
             bytes_received=len(tree) + sum(blob.size for blob in missing),
-            bytes_written=made.bytes_written + sum(one.bytes_written for one in added),
+            seconds=time.monotonic() - started,
         )
 
 
@@ -155,8 +169,8 @@ def _found(data: bytes) -> Found:
     return Found(digest=digest_of(data), manifest=manifest, package=read_package(manifest))
 
 
-def _preference(descriptor: Descriptor) -> int:
-    return 0 if descriptor.artifact_type else 1 if descriptor.platform else 2
+def _preference(descriptor: Descriptor) -> bool:
+    return descriptor.platform is not None  # an image's
 
 
 def _whole(repository: Repository, descriptor: Descriptor) -> bytes:

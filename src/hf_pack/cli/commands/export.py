@@ -164,7 +164,7 @@ COMMAND = Command(
         "the environment's files where they are missing.\n"
         "--to dir writes built packages as plain directories, with no link out of them.\n"
         "--to oci-layout writes built packages into a directory that container tools read (skopeo, umoci, podman), as\n"
-        "they would be in a registry: `skopeo copy --all oci:DIR:TAG docker://…` sends it on."
+        "they would be in a registry: `skopeo copy --all --preserve-digests oci:DIR:TAG docker://…` sends it on."
     ),
     examples=(
         "hf-pack export --to nix",

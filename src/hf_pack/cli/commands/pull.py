@@ -6,6 +6,7 @@ import argparse
 
 from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.registries import plain_http_argument, pull_from_registry
 from hf_pack.cli.stores import say_store
 
 
@@ -13,15 +14,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names",
         metavar="NAME",
-        nargs="+",
-        help="what was published: pname (its newest build), pname@version, store path",
+        nargs="*",
+        help="what was published: pname (its newest build), pname@version, store path; a registry needs none",
     )
     parser.add_argument(
         "--from",
         dest="caches",
         metavar="URL",
         action="append",
-        help="a binary cache; may be repeated, the first that has an object gives it (default: caches in hf-pack.toml)",
+        help="a binary cache; may be repeated, the first that has an object gives it (default: caches in "
+        "hf-pack.toml); or a registry, oci://REGISTRY/REPOSITORY[:TAG]; or an OCI layout, oci-layout:DIR[:TAG]",
     )
     parser.add_argument(
         "--require-signature",
@@ -43,15 +45,25 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         choices=("config", "tree"),
         help="no store object but plain files into --output: the .json and .pbtxt files, or all but weights",
     )
-    parser.add_argument("--output", metavar="DIR", help="a new directory for --only")
+    registry = parser.add_argument_group("from a registry or an OCI layout")
+    registry.add_argument(
+        "--output", metavar="DIR", help="a new directory of the model's files, of any ModelPack artifact; no store"
+    )
+    plain_http_argument(registry)
     store_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from hf_pack import api, wiring
+    from hf_pack import api, registries, wiring
     from hf_pack.cli.progress import TerminalProgress
     from hf_pack.errors import UsageError
 
+    if addresses := [url for url in arguments.caches or () if registries.is_registry(url)]:
+        if arguments.output is None:
+            say_store(arguments.store)
+        return pull_from_registry(arguments, addresses[0])
+    if not arguments.names:
+        raise UsageError("which package?", hint="hf-pack search lists what caches hold")
     if (arguments.output is None) != (arguments.only is None) or (arguments.only and len(arguments.names) > 1):
         raise UsageError(
             "--only and --output go together, for one package",
@@ -127,7 +139,7 @@ def _partial(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="pull",
-    summary="packages from a binary cache, with all that they refer to",
+    summary="packages from a binary cache or a registry, with all that they refer to",
     description=(
         "Brings what the store lacks, proves every byte, prints one store path a line. An interrupted pull goes on\n"
         "where it was. A link in $XDG_STATE_HOME/hf-pack/pulled keeps each package until it is removed (`hf-pack\n"
@@ -136,6 +148,7 @@ COMMAND = Command(
     examples=(
         "hf-pack pull vllm-qwen3.5-2b --from https://cache.example.org",
         "hf-pack pull vllm-qwen3.5-2b@1.0.0+ca88e16 --from s3://models/cache --require-signature --trusted-key KEY",
+        "hf-pack pull --from oci://registry.example.org/models/my-model:1.0.0_ca88e16",
         "hf-pack pull /nix/store/…-my-model-1.0.0+0000000 --from file:///mnt/usb/cache --root ./model",
     ),
     arguments=_arguments,

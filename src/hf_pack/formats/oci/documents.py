@@ -1,7 +1,8 @@
 """The JSON documents of an OCI registry: descriptors, image manifests, image indexes (image-spec 1.1).
 
-What is written is canonical (keys as the specification lists them, no white space), so that equal packages have equal
-digests. What is read is a stranger's: bounded, and every field that is used is checked.
+What is written is canonical (keys in the order of the specification's own types, no white space): equal packages have
+equal digests, and tools that write a document anew write the same bytes. What is read is a stranger's: bounded, and
+every field that is used is checked.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ class Descriptor:
     media_type: str
     digest: str
     size: int
-    artifact_type: str | None = None
     platform: str | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
 
@@ -58,9 +58,8 @@ class Descriptor:
             "mediaType": self.media_type,
             "digest": self.digest,
             "size": self.size,
-            **({"platform": {"architecture": architecture, "os": os}} if self.platform else {}),
-            **({"artifactType": self.artifact_type} if self.artifact_type else {}),
             **({"annotations": dict(sorted(self.annotations.items()))} if self.annotations else {}),
+            **({"platform": {"architecture": architecture, "os": os}} if self.platform else {}),
         }
 
 
@@ -188,12 +187,11 @@ def _descriptor(value: object, place: str) -> Descriptor:
         raise FormatError(f"{place}.digest: expected sha256:…, found {digest!r}")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 2**63:
         raise FormatError(f"{place}.size: expected a number of bytes, found {size!r}")
-    artifact_type, platform = value.get("artifactType"), value.get("platform")
+    platform = value.get("platform")
     return Descriptor(
         media_type=media_type,
         digest=digest,
         size=size,
-        artifact_type=artifact_type if isinstance(artifact_type, str) else None,
         platform=f"{platform.get('os')}/{platform.get('architecture')}" if isinstance(platform, dict) else None,
         annotations=_annotations(value.get("annotations"), f"{place}.annotations"),
     )

@@ -86,7 +86,7 @@ def test_documents_come_back() -> None:
     manifest = Manifest(config=config, layers=(layer,), artifact_type="t", annotations={"k": "v"})
     assert parse_manifest(manifest.format()) == manifest
     assert json.loads(manifest.format())["mediaType"] == MANIFEST
-    named = Descriptor(media_type=MANIFEST, digest=digest_of(b""), size=0, platform="linux/arm64", artifact_type="t")
+    named = Descriptor(media_type=MANIFEST, digest=digest_of(b""), size=0, platform="linux/arm64")
     assert parse_index(Index(manifests=(named,), annotations={"k": "v"}).format()).manifests == (named,)
 
 
