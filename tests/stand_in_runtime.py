@@ -2,7 +2,7 @@
 
 Run as ``vllm``, ``tritonserver`` or ``sglang.launch_server``. ``STAND_IN_RECORD`` names the file that gets its
 arguments and environment as JSON; ``STAND_IN`` says how it behaves: ok, exits, deaf, never-ready, silent, refuses,
-breaks-off, stubborn (with a child that leaves its group and hears no signal).
+breaks-off, complains, slow, stubborn (with a child that leaves its group and hears no signal).
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class Handler(BaseHTTPRequestHandler):
             event = openai if "prompt" in body else {"model_name": "x", "text_output": word}
             self.wfile.write(f"data: {json.dumps(event)}\n\n".encode())
             self.wfile.flush()
+            if BEHAVIOUR == "complains":
+                self.wfile.write(b'data: {"error": "out of memory"}\n\n')
+            if BEHAVIOUR == "slow":
+                signal.pause()
             if BEHAVIOUR == "breaks-off":
                 self.wfile.write(b"data: {\n\n")
                 return

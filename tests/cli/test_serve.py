@@ -288,6 +288,41 @@ class TestRefusals:
         gone = package.replace("tiny", "tony")
         self.refused(place.run("serve", gone, "--runtime", "vllm"), "is not in the store", code=6)
 
+    def test_a_version_that_is_not_told_is_not_held_against_it(self, place: Place, machine: Machine) -> None:
+        machine.install("tritonserver")
+        place.add()
+        text = place.manifest.read_text()
+        place.manifest.write_text(text.replace("[source]", '[runtimes]\ntriton = ">=2.40"\n\n[source]'))
+        place.done("build", "tiny-llm")
+        ran = place.done("serve", "tiny-llm", "--smoke")
+        assert "is for Triton >=2.40; this one's version is unknown" in ran.err
+
+    @pytest.mark.parametrize(
+        ("key", "value"), [("repo_id", "a/b/c"), ("engine_parameters", []), ("engine_parameters", {"vllm": 1})]
+    )
+    def test_a_damaged_package(self, place: Place, machine: Machine, package: str, key: str, value: object) -> None:
+        file = place.real(f"{package}/share/tiny-llm/hf-pack.json")
+        document = json.loads(file.read_text())
+        file.chmod(0o644)
+        file.write_text(json.dumps({**document, key: value}))
+        ran = place.run("serve", "tiny-llm", "--runtime", "vllm", "--print")
+        self.refused(ran, "has a damaged hf-pack.json", f"hf-pack verify {package}", code=6)
+
+    def test_a_runtime_that_cannot_be_started(self, place: Place, machine: Machine, package: str) -> None:
+        (machine.programs / "vllm").write_text("#!/no/such/interpreter\n")
+        (machine.programs / "vllm").chmod(0o755)
+        for more in ((), ("--smoke",)):
+            port = str(machine.free_port())
+            ran = place.run("serve", "tiny-llm", "--runtime", "vllm", "--port", port, *more)
+            self.refused(ran, "vllm cannot be started: No such file or directory")
+
+    def test_a_store_that_no_container_can_mount(self, place: Place, machine: Machine) -> None:
+        place.add()
+        store = place.home / "a:b"
+        place.done("build", "tiny-llm", "--store", store)
+        ran = place.run("serve", "tiny-llm", "--runtime", "vllm", "--container", "docker", "--store", store)
+        self.refused(ran, "cannot be mounted: it has a colon")
+
     def test_two_of_one_name(self, place: Place, machine: Machine, package: str) -> None:
         build(place, "acme/second", "--triton-name", "tiny_llm")
         ran = place.run("serve", "tiny-llm", "second", "--runtime", "triton")
@@ -535,6 +570,8 @@ class TestSmoke:
             ("silent", "acme/tiny-llm answered without any text"),
             ("refuses", 'the runtime refused the request\n  /v1/completions: 404 {"message": "no such model"}'),
             ("breaks-off", "the runtime broke off its answer"),
+            ("complains", "acme/tiny-llm gave no text: expected choices, found error"),
+            ("slow", "the runtime broke off its answer\n  /v1/completions: timed out"),
         ],
     )
     def test_failures(
@@ -549,7 +586,7 @@ class TestSmoke:
         machine.install("vllm")
         monkeypatch.setenv("STAND_IN", behaviour)
         ran = place.run(
-            "serve", "tiny-llm", "--smoke", "--timeout", "2" if behaviour in ("deaf", "never-ready") else "60"
+            "serve", "tiny-llm", "--smoke", "--timeout", "2" if behaviour in ("deaf", "never-ready", "slow") else "60"
         )
         assert (ran.code, ran.out) == (1, "")
         assert f"error: {problem}" in ran.err
@@ -558,6 +595,14 @@ class TestSmoke:
         if behaviour == "exits":
             assert "  a key is unknown\n" in ran.err
         assert gone(machine.started()["pid"])
+
+    def test_what_triton_says_is_told(
+        self, place: Place, machine: Machine, package: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        machine.install("tritonserver")
+        monkeypatch.setenv("STAND_IN", "complains")
+        ran = place.run("serve", "tiny-llm", "--smoke")
+        assert (ran.code, "tiny_llm gave no text: out of memory" in ran.err) == (1, True)
 
     def test_nothing_is_left_of_a_runtime_that_hears_no_signal_and_scatters(
         self, place: Place, machine: Machine, package: str, monkeypatch: pytest.MonkeyPatch
