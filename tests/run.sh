@@ -22,5 +22,11 @@ if command -v nix-store >/dev/null && [ -z "${HF_PACK_NIXES:-}" ]; then
 fi
 
 rm -f .coverage .coverage.*
-"$BIN/python" -m pytest -n "$(nproc)" --dist loadfile --cov=hf_pack --cov-branch --cov-report= "$@"
+"$BIN/python" -m pytest -n "$(nproc)" --dist loadfile --ignore=tests/e2e --cov=hf_pack --cov-branch --cov-report= "$@"
 "$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/layouts/*,*/runtimes/*,*/expressions/*' --fail-under=98
+
+# Real runtimes, one at a time: a quarter of an hour, 5 GB. HF_PACK_E2E=0 leaves them out.
+if [ "${HF_PACK_E2E:-1}" = 1 ]; then
+  "$BIN/python" -m tests.e2e.environments
+  "$BIN/python" -m pytest -p no:xdist --durations=10 tests/e2e
+fi
