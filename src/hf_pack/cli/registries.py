@@ -58,6 +58,8 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
         raise UsageError(
             "a registry gives one package at a time", hint="hf-pack pull --from oci://REGISTRY/REPOSITORY:TAG"
         )
+    if arguments.only is not None:
+        raise UsageError("--only reads binary caches\n  --from: found a registry", hint="leave --only out")
     if arguments.require_signature:
         raise UsageError(
             "a registry holds no signatures that are read here\n  --require-signature: expected a binary cache",

@@ -47,7 +47,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
     registry = parser.add_argument_group("from a registry or an OCI layout")
     registry.add_argument(
-        "--output", metavar="DIR", help="a new directory of the model's files, of any ModelPack artifact; no store"
+        "--output", metavar="DIR", help="a new directory of a ModelPack artifact's files, whoever made it; no store"
     )
     plain_http_argument(registry)
     store_argument(parser)
