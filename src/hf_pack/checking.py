@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack import wiring
-from hf_pack.errors import UsageError
+from hf_pack.errors import SourceError, UsageError
 from hf_pack.gpu.catalogue import Catalogue, Gpu, gpus_of, parse_catalogue
 from hf_pack.gpu.check import Check
 from hf_pack.gpu.check import check as check_facts
 from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.matrix import Matrix, parse_matrix
+from hf_pack.model.manifest import HubSource
 from hf_pack.ports import LocalGpus, Progress
 from hf_pack.steps.quiet import QUIET
 
 if TYPE_CHECKING:
-    from hf_pack.model.manifest import HubSource, PathSource
+    from hf_pack.gpu.choice import Choice
+    from hf_pack.model.manifest import PathSource
+    from hf_pack.ports import ModelRelations, Workspace
 
-RUNTIMES = ("vllm", "sglang", "triton")
+_MOST_RELATED = 40  #: variants that are asked for
+_READ_EXACTLY = 3  #: of them, whose headers are read
 
 
 @cache
@@ -106,6 +111,72 @@ def check(
     return check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
 
 
+def variants(
+    name: str,
+    *,
+    gpus: Sequence[str] = (),
+    memory: int | None = None,
+    runtime: str = "vllm",
+    options: Options | None = None,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> tuple[Choice, ...]:
+    """The model and its known quantized variants, best first for these GPUs.
+
+    Variants are what the Hub lists as quantized from it (one request), and the workspace's packages of the same shape.
+    The headers of the best few on the Hub are read, so that their numbers are exact. Raises what :func:`check` raises.
+    """
+    from hf_pack.gpu.choice import Candidate, rank
+    from hf_pack.steps.variants import facts_of_related, packages_like
+
+    options = options or Options()
+    chosen = gpus_for(gpus, memory)
+    base = facts_of(name, workspace=workspace, store=store, progress=progress)
+    group = repeated(chosen, base, options)
+
+    def candidate(facts: Facts, origin: str, *, exact: bool, downloads: int = 0) -> Candidate:
+        answer = check_facts(facts, group, runtime, options, matrix())
+        return Candidate(check=answer, origin=origin, exact=exact, downloads=downloads)
+
+    found = [candidate(base, "asked for", exact=base.weight_parts is not None)]
+    place = wiring.optional_workspace(Path(workspace))
+    if place is not None:
+        opened = wiring.open_store(store)
+        found += [candidate(facts, "this workspace", exact=True) for facts in packages_like(base, place, opened)]
+    source = _source(name) or _source_of_package(name, place)
+    if isinstance(source, HubSource):
+        for model in _relations(progress).quantized(source.repo_id, _MOST_RELATED):
+            facts = facts_of_related(model, base)
+            if facts is not None:
+                found.append(candidate(facts, "the Hub", exact=False, downloads=model.downloads))
+    best = [choice.candidate for choice in rank(found)[:_READ_EXACTLY]]
+    for rough in best:
+        if not rough.exact and rough.origin == "the Hub":
+            with suppress(SourceError):  # a variant that is broken stays with its rough numbers
+                facts = facts_of(rough.check.label, workspace=workspace, store=store, progress=progress)
+                found.remove(rough)
+                found.append(candidate(facts, rough.origin, exact=True, downloads=rough.downloads))
+    return rank(found)
+
+
+def _source_of_package(name: str, workspace: Workspace | None) -> HubSource | PathSource | None:
+    """Where a package of the workspace comes from."""
+    from hf_pack.steps.packages import read_manifest
+    from hf_pack.steps.workspace_files import find_name
+
+    if workspace is None or "/" in name or "@" in name:
+        return None
+    return read_manifest(workspace, find_name(workspace, name)).source
+
+
+def _relations(progress: Progress) -> ModelRelations:
+    from hf_pack.adapters.hub.relations import HubRelations
+    from hf_pack.adapters.hub.settings import client_limits, client_settings
+
+    return HubRelations(client_settings(), client_limits(), progress.note)
+
+
 def write_picture(found: Check, place: Path) -> None:
     """Write the picture of a check as SVG. Raises UsageError for another ending, or a place that cannot be written."""
     from hf_pack.durable import replace_file
@@ -131,7 +202,7 @@ def _source(name: str) -> PathSource | HubSource | None:
     """What is no package: a repo id ``ORG/NAME``, or a directory that is there; None for everything else."""
     from hf_pack.formats.store_path import STORE_DIR
     from hf_pack.model.hub_ids import HubIdError, RepoId
-    from hf_pack.model.manifest import HubSource, PathSource
+    from hf_pack.model.manifest import PathSource
     from hf_pack.model.manifest_document import DEFAULT_REVISION
 
     if f"{STORE_DIR}/" in name or Path(name).is_symlink():

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import cast
 from urllib.parse import parse_qs, urlencode
 
 from tests.hub import xet
@@ -25,11 +26,24 @@ def api(site: Site, ask: Ask) -> Answer:
     """The answer to a request under ``/api/``; 404 for what this Hub does not know."""
     if ask.path == "/api/whoami-v2":
         answer = _whoami(site, ask)
+    elif ask.path == "/api/models":
+        answer = _models(site, ask)
     elif ask.segments[1] == "models" and len(ask.segments) > 2:
         answer = _model(site, ask)
     else:
         answer = error_answer(404, "Sorry, we can't find the page you are looking for.")
     return replace(answer, target=ask.path)
+
+
+def _models(site: Site, ask: Ask) -> Answer:
+    """The list of models that bear every tag asked for; a public one each, as ``expand`` shows it."""
+    wanted = set(ask.query.get("filter", []))
+    found = [
+        info_of(repo, repo.at("main"), blobs=False, security=False)
+        for repo in site.repos.values()
+        if not repo.private and "main" in repo.branches
+    ]
+    return json_answer([info for info in found if wanted <= set(cast("list[str]", info["tags"]))])
 
 
 def _model(site: Site, ask: Ask) -> Answer:

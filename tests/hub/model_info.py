@@ -75,6 +75,9 @@ def _sibling(file: File, blobs: bool) -> dict[str, object]:
 
 def _tags(repo: Repo) -> list[str]:
     tags = [f"license:{repo.card['license']}"] if "license" in repo.card else []
+    if "base_model" in repo.card:
+        base, relation = repo.card["base_model"], repo.card.get("base_model_relation", "finetune")
+        tags += [f"base_model:{base}", f"base_model:{relation}:{base}"]
     return [*tags, "region:us"]
 
 

@@ -160,7 +160,7 @@ def _memory(row: dict[str, str]) -> tuple[int, str]:
 
 def _count(text: str) -> tuple[int, str]:
     match = re.fullmatch(r"\s*(\d{1,4})\s*[x×*]\s*(\S.*?)\s*", text) or re.fullmatch(
-        r"\s*(?P<name>\S.*?)\s*(?:[x×:]\s*)(?P<number>\d{1,4})\s*", text
+        r"\s*(?P<name>\S.*?)(?:\s*:|\s+[x×])\s*(?P<number>\d{1,4})\s*", text
     )
     if match is None:
         return 1, text.strip()

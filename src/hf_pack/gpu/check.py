@@ -162,12 +162,12 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
     if settings.auto_fit:
         length = max(min(longest, limit), min(_AUTO_FIT, limit))
     wanted = options.concurrency or 1
-    refuses_long = settings.runtime != SGLANG or settings.stated_len
-    if not refuses_long and not cache.fits(length, kv.likely) and longest >= min(_AUTO_FIT, limit):
+    sure = cache.longest(kv.low, limit)
+    if settings.runtime == SGLANG and not settings.stated_len and sure < length and sure >= min(_AUTO_FIT, limit):
         reasons.append(
             Reason.warning(f"SGLang starts, and refuses requests longer than about {longest:,} of {length:,} tokens")
         )
-        length = longest
+        length = sure
     held = [cache.requests(length, size) for size in (kv.low, kv.likely, kv.high)]
     fits = True if held[0] >= wanted else False if held[2] < wanted else None
     if fits is not True:
@@ -176,7 +176,7 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
         fits=fits,
         length=length,
         longest=longest,
-        sure=cache.longest(kv.low, limit),
+        sure=sure,
         tokens=int(held[1] * length),
         concurrency=round(held[1], 2),
     )
@@ -230,6 +230,16 @@ def _changes(
     if options.concurrency and options.concurrency > 1 and answer.concurrency and answer.concurrency >= 1:
         fewer = int(answer.concurrency)
         attempts.append(("fewer requests at once", f"--concurrency {fewer}", gpus, replace(options, concurrency=fewer)))
+    more_memory = 0.9 if runtime == SGLANG else 0.95
+    if options.memory_fraction is None:
+        attempts.append(
+            (
+                "a larger share of the memory",
+                f"--memory-fraction {more_memory}",
+                gpus,
+                replace(options, memory_fraction=more_memory),
+            )
+        )
     for count in (2, 4, 8, 16):
         if count > len(gpus):
             more = (*gpus, *([gpus[-1]] * (count - len(gpus))))

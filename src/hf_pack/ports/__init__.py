@@ -10,6 +10,7 @@ from hf_pack.ports.caching import ObjectCache
 from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob
 from hf_pack.ports.machine import GpuLister, LocalGpu, LocalGpus
 from hf_pack.ports.progress import Progress
+from hf_pack.ports.relations import ModelRelations, RelatedModel
 from hf_pack.ports.serving import Machine, Server
 from hf_pack.ports.shipping import SMALL, NarPacker, ObjectStorage, PackedNar, Readable
 from hf_pack.ports.sources import Source, SourceFile, SourceListing, Sources
@@ -29,6 +30,7 @@ __all__ = [
     "LocalGpu",
     "LocalGpus",
     "Machine",
+    "ModelRelations",
     "NarPacker",
     "ObjectCache",
     "ObjectStorage",
@@ -37,6 +39,7 @@ __all__ = [
     "Progress",
     "Readable",
     "Reception",
+    "RelatedModel",
     "Server",
     "Source",
     "SourceFile",

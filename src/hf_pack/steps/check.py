@@ -19,16 +19,18 @@ from hf_pack.steps.summarise import summarise
 from hf_pack.steps.targets import Target
 from hf_pack.weights import safetensors
 from hf_pack.weights.gguf import GgufHeader, NeedMoreBytes, parse_prefix
+from hf_pack.weights.model_facts import model_facts
 from hf_pack.weights.quantization import Quantization, detect
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, loads_object
 from hf_pack.weights.tensor_parts import Part, WeightPart
 from hf_pack.weights.weights_error import HeaderError
 
+_TOKENIZER = "tokenizer_config.json"
 _CONFIGS = (
     "config.json",
     "params.json",
-    "tokenizer_config.json",
+    _TOKENIZER,
     "hf_quant_config.json",
     "quantize_config.json",
     "quant_config.json",
@@ -81,15 +83,18 @@ def facts_of_source(source: Source, selection: Selection | None = None) -> Facts
     listing = source.listing
     offered = {file.path: file for file in listing.files}
     sizes = ((file.path, file.size) for file in listing.files)
-    chosen = choose(listing.place, sizes, selection or Selection(), source.read).files
+    # Which Python files would be packaged is not asked here, so the files that name them need not be read.
+    chosen = choose(listing.place, sizes, selection or Selection(), lambda _: b"{}").files
     weights = [offered[path] for path in chosen if weight_format(path) is WeightFormat.SAFETENSORS]
     ggufs = [offered[path] for path in chosen if weight_format(path) is WeightFormat.GGUF]
-    wanted = [path for path in _CONFIGS if path in offered]
+    wanted = [path for path in _CONFIGS if path in offered and path != _TOKENIZER]
     source.prepare(
         [*((path, None) for path in wanted), *((file.path, first_read(file)) for file in (*weights, *ggufs[:1]))]
     )
     source.prepare(header_reads(source, weights))
     configs = {path: _parsed(path, source.read(path)) for path in wanted}
+    if _TOKENIZER in offered and model_facts(configs.get("config.json"), None).context_length is None:
+        configs[_TOKENIZER] = _parsed(_TOKENIZER, source.read(_TOKENIZER))  # it may say how long contexts may be
     try:
         headers = [safetensors_header(source, file) for file in weights]
         gguf = _gguf(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None

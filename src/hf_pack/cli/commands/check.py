@@ -10,6 +10,7 @@ from hf_pack.cli.output import print_json, size_words, table, talk
 
 if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
+    from hf_pack.gpu.choice import Choice
 
 _EXIT = 7  # not compatible (DESIGN.md, section 6)
 
@@ -32,6 +33,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kv-dtype", metavar="DTYPE", help="of the KV cache: auto, fp8, bfloat16")
     parser.add_argument("--dtype", metavar="DTYPE", help="of the computation: auto, float16, bfloat16")
     parser.add_argument("--memory-fraction", type=float, metavar="X", help="of a GPU's memory that the runtime takes")
+    parser.add_argument("--variants", action="store_true", help="rank the known quantized variants for these GPUs")
     parser.add_argument("--plot", metavar="FILE", help="write a picture of each GPU's memory (SVG)")
     parser.add_argument("--strict", action="store_true", help="an answer that is not known is a failure too")
     store_argument(parser)
@@ -46,7 +48,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.gpu.check import Verdict
     from hf_pack.gpu.facts import Options
 
-    found = checking.check(
+    ask = checking.variants if arguments.variants else checking.check
+    answer = ask(
         arguments.name,
         gpus=arguments.gpu,
         memory=parse_memory(arguments.memory) if arguments.memory else None,
@@ -63,14 +66,38 @@ def _run(arguments: argparse.Namespace) -> int:
         store=arguments.store,
         progress=TerminalProgress(),
     )
+    found = answer[0].candidate.check if isinstance(answer, tuple) else answer
     if arguments.plot:
         checking.write_picture(found, Path(arguments.plot))
     if arguments.json:
-        print_json(found)
+        print_json(answer)
+    elif isinstance(answer, tuple):
+        _print_choices(answer)
     else:
         _print(found)
     good = (Verdict.OK,) if arguments.strict else (Verdict.OK, Verdict.UNKNOWN)
     return 0 if found.verdict in good else _EXIT
+
+
+def _print_choices(choices: tuple[Choice, ...]) -> None:
+    table(
+        [("", "verdict", "model", "format", "kernel", "weights", "longest context", "from")]
+        + [
+            (
+                str(choice.place),
+                choice.candidate.check.verdict.value,
+                choice.candidate.check.label,
+                choice.candidate.check.scheme,
+                choice.candidate.check.kernel,
+                ("" if choice.candidate.exact else "about ") + size_words(choice.candidate.check.weight_bytes),
+                f"{choice.candidate.check.max_model_len:,}" if choice.candidate.check.max_model_len else "-",
+                choice.candidate.origin,
+            )
+            for choice in choices
+        ]
+    )
+    best = choices[0]
+    talk(f"best: {best.candidate.check.label}: {best.rule} [{best.source}]")
 
 
 def _print(found: Check) -> None:
