@@ -441,6 +441,7 @@ class TestEnv:
 
     def test_json(self, place: Place, machine: Machine, package: str) -> None:
         document = place.done("env", "tiny-llm", "--runtime", "triton", "--json").document
+        assert not [name for name in document["environment"] if name.startswith("XDG_")]  # the shell's other programs'
         assert document["environment"]["HF_PACK_MODEL_REPOSITORY"] == f"HOME/store{package}/share/triton"
 
 

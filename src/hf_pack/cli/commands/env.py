@@ -22,7 +22,9 @@ def _run(arguments: argparse.Namespace) -> int:
     prepared = prepare(asked, find_packages(asked.names, workspace, store), workspace, store, machine)
     launch = prepared.launch
     loads = "HF_PACK_MODEL_REPOSITORY" if launch.runtime == "triton" else "HF_PACK_MODEL"
-    variables = {**dict(launch.environment), loads: launch.loads}
+    # Other programs of the shell have their own use for these; the runtimes' caches have variables of their own too.
+    own = {name: value for name, value in launch.environment if not name.startswith("XDG_")}
+    variables = {**own, loads: launch.loads}
     if arguments.json:
         print_json({**serving.document(prepared), "environment": variables})
         return 0
