@@ -21,13 +21,18 @@ def test_the_commented_parts_of_a_new_workspace_are_right() -> None:
     )
 
 
+def test_the_policy_says_whose_signatures_count() -> None:
+    text = '[policy]\nrequire_signature = true\ntrusted_keys = ["key-1:AAAA"]'
+    assert parse(text).policy == Policy(trusted_keys=("key-1:AAAA",), require_signature=True)
+
+
 def test_problems_come_at_once() -> None:
     with pytest.raises(WorkspaceProblems) as caught:
         parse('cache = []\ntargets = "x"\n[policy]\ndeny_licence = []\nallow_licences = [1]')
     assert [str(problem) for problem in caught.value.problems] == [
         "cache: unknown key: expected one of policy, caches, mirrors, targets (did you mean 'caches'?)",
-        "policy.deny_licence: unknown key: expected one of allow_licences, deny_licences "
-        "(did you mean 'deny_licences'?)",
+        "policy.deny_licence: unknown key: expected one of allow_licences, deny_licences, trusted_keys, "
+        "require_signature (did you mean 'deny_licences'?)",
         "policy.allow_licences[0]: unexpected type: expected a string, found 1",
         'targets: unexpected type: expected a list of strings, found "x"',
     ]
