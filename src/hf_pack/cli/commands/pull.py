@@ -45,10 +45,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         choices=("config", "tree"),
         help="no store object but plain files into --output: the .json and .pbtxt files, or all but weights",
     )
-    registry = parser.add_argument_group("from a registry or an OCI layout")
-    registry.add_argument(
-        "--output", metavar="DIR", help="a new directory of a ModelPack artifact's files, whoever made it; no store"
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="a new directory: for --only, or of a ModelPack artifact's files, whoever made it; no store",
     )
+    registry = parser.add_argument_group("from a registry or an OCI layout")
     plain_http_argument(registry)
     store_argument(parser)
 
