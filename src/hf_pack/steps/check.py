@@ -63,16 +63,20 @@ def facts_of_package(package: Package, store: Store) -> Facts:
 
 def facts_of_object(contents: StoredContents) -> Facts:
     """Facts of a package in a store, from the headers of its weights."""
-    configs = _configs(contents)
-    headers, gguf = _headers(contents)
-    model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}, has_code=False).model
+    model = summary_of_object(contents)
     stated = contents.provenance.get("engine_parameters")
     parameters = {
         runtime: table
         for runtime, table in (stated.items() if isinstance(stated, Mapping) else ())
         if isinstance(table, Mapping)
     }
-    return _facts(contents.store_path.name, model, configs, contents.files, parameters)
+    return _facts(contents.store_path.name, model, _configs(contents), contents.files, parameters)
+
+
+def summary_of_object(contents: StoredContents) -> ModelSummary:
+    """What the configuration and the headers of a package in a store say of its model. Raises SourceError."""
+    headers, gguf = _headers(contents)
+    return summarise(configs=_configs(contents), headers=headers, gguf=gguf, texts={}, has_code=False).model
 
 
 def facts_of_source(source: Source, selection: Selection | None = None) -> Facts:

@@ -10,6 +10,7 @@ from hf_pack.cli.output import print_json, size_words, table
 
 if TYPE_CHECKING:
     from hf_pack.model.json_value import JsonObject
+    from hf_pack.model.lock import ModelSummary
     from hf_pack.steps.contents import StoredContents
     from hf_pack.steps.packages import Package
 
@@ -36,8 +37,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> None:
+    from hf_pack.steps.check import summary_of_object
+
+    model = summary_of_object(contents)
     if arguments.json:
-        print_json({"store_path": contents.store_path, **contents.provenance})
+        print_json({"store_path": contents.store_path, "model": model, **contents.provenance})
         return
     table(
         [
@@ -45,6 +49,8 @@ def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> Non
             ("repo id", str(contents.provenance.get("repo_id"))),
             ("snapshot id", str(contents.provenance.get("snapshot_id"))),
             ("licence", str(contents.provenance.get("licence") or "not stated")),
+            *_model_rows(model),
+            *(("note", note) for note in model.notes),
             *(("engine", f"{runtime}: {_settings(table)}") for runtime, table in _engine_parameters(contents)),
             ("size", size_words(sum(digest.size for digest in contents.files.values()))),
         ]
@@ -95,7 +101,6 @@ def _show_package(package: Package, arguments: argparse.Namespace) -> None:
             }
         )
         return
-    bits = f", {model.quantization_bits} bits" if model.quantization_bits else ""
     rows = [
         ("package", f"{manifest.pname} {package.version} (build {package.build_meta.build_version})"),
         ("changelog", package.build_meta.changelog),
@@ -103,15 +108,7 @@ def _show_package(package: Package, arguments: argparse.Namespace) -> None:
         ("layout", f"{manifest.layout.value}, {manifest.storage.value}"),
         ("source", f"{lock.source.repo_id} at {lock.source.snapshot_id} ({lock.source.snapshot_kind.value})"),
         ("licence", lock.licence or "not stated"),
-        ("model", ", ".join(model.architectures) or model.model_type or "unknown"),
-        ("parameters", f"{model.parameters:,}" if model.parameters is not None else "unknown"),
-        (
-            "dtype",
-            ", ".join(f"{dtype} {size_words(size)}" for dtype, size in model.bytes_by_dtype)
-            or (model.dtype or "unknown"),
-        ),
-        ("quantization", model.quantization_method + bits),
-        ("context length", f"{model.context_length:,} tokens" if model.context_length else "unknown"),
+        *_model_rows(model),
         ("engine", _settings(manifest.vllm) or "no parameters"),
     ]
     rows += [("patch", f"{patch.file}: {patch.reason}") for patch in lock.patches]
@@ -123,6 +120,26 @@ def _show_package(package: Package, arguments: argparse.Namespace) -> None:
         [(file.path, size_words(file.size), file.sha256.hex()[:16] + "…") for file in lock.files],
         right=frozenset({1}),
     )
+
+
+def _model_rows(model: ModelSummary) -> list[tuple[str, str]]:
+    """What headers and configuration say of the model."""
+    words = [model.quantization_method]
+    words += [f"{model.quantization_bits} bits"] if model.quantization_bits else []
+    words += [f"groups of {model.quantization_group_size}"] if model.quantization_group_size else []
+    words += [f"{model.quantization_activations} activations"] if model.quantization_activations else []
+    words += ["broken, see the notes"] if model.quantization_broken else []
+    return [
+        ("model", ", ".join(model.architectures) or model.model_type or "unknown"),
+        ("parameters", f"{model.parameters:,}" if model.parameters is not None else "unknown"),
+        (
+            "dtype",
+            ", ".join(f"{dtype} {size_words(size)}" for dtype, size in model.bytes_by_dtype)
+            or (model.dtype or "unknown"),
+        ),
+        ("quantization", ", ".join(words)),
+        ("context length", f"{model.context_length:,} tokens" if model.context_length else "unknown"),
+    ]
 
 
 COMMAND = Command(
