@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "disk": {"ports", "model", "formats", "durable"},
     "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"},
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},
-    "wiring": {"adapters", "steps", "ports", "model"},
+    "wiring": {"adapters", "steps", "runtimes", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
     "checking": {"wiring", "adapters", "steps", "ports", "durable", "gpu", "model", "formats"},
     "registries": {"wiring", "adapters", "steps", "ports", "formats"},

@@ -101,6 +101,7 @@ def add(
         wiring.open_sources(place, progress),
         wiring.open_store(store),
         progress,
+        wiring.runtime_knowledge(),
     )
 
 
@@ -132,7 +133,9 @@ def lock(
     version = previous.layout_version if previous is not None and keeps_layout else LAYOUT_VERSION
     opened = locking.open_source(manifest, wiring.open_sources(place, progress), headers=headers)
     with chosen.session():
-        locked = locking.make_lock(manifest, opened, place, chosen, progress, layout_version=version)
+        locked = locking.make_lock(
+            manifest, opened, place, chosen, progress, layout_version=version, knowledge=wiring.runtime_knowledge()
+        )
         locking.write_lock(manifest.name, locked, place, chosen)
     return replace(locked, previous_snapshot_id=None if previous is None else previous.source.snapshot_id)
 

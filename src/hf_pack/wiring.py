@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Workspace,
     )
     from hf_pack.steps.fetch import Elsewhere, Places
+    from hf_pack.steps.lock_checks import Knowledge
     from hf_pack.steps.pull_packages import Trust
 
 STORE_VARIABLE = "HF_PACK_STORE"
@@ -271,6 +272,36 @@ def open_machine(environ: Mapping[str, str] | None = None) -> Machine:
 
     variables = os.environ if environ is None else environ
     return ThisMachine((_home(variables, "XDG_STATE_HOME", "~/.local/state") / "serve").absolute())
+
+
+def runtime_knowledge() -> Knowledge:
+    """What is known of the runtimes, from the tool's data and the runtimes that are installed here."""
+    from importlib import resources
+
+    from hf_pack.runtimes.engine_schema import EngineSchema, parse_schema, schema_of
+    from hf_pack.runtimes.engine_source import FILES, engine_keys
+    from hf_pack.runtimes.known_issues import Issue, parse_issues
+    from hf_pack.steps.engine_parameters import Schemas
+    from hf_pack.steps.lock_checks import Knowledge
+
+    data = resources.files("hf_pack") / "data"
+
+    def released(runtime: str) -> EngineSchema:
+        return parse_schema((data / f"engine-{runtime}.json").read_text("utf-8"))
+
+    def installed(runtime: str) -> EngineSchema | None:
+        from hf_pack.adapters.runtimes_here import engine_files, finding
+
+        found = finding.find(runtime)
+        if found is None or found.version is None:
+            return None
+        keys = engine_keys(runtime, engine_files.engine_files(found, FILES[runtime]))
+        return schema_of(runtime, found.version, keys) if keys else None
+
+    def issues() -> tuple[Issue, ...]:
+        return parse_issues((data / "known-issues.toml").read_text("utf-8"))
+
+    return Knowledge(schemas=Schemas(released=released, installed=installed), issues=issues)
 
 
 def rebuild_store(url: str | None, progress: Progress) -> Rebuilt:

@@ -49,6 +49,11 @@ def write(manifest: Manifest, *, comments: Sequence[str] = ()) -> str:
     return "\n".join(_lines(manifest, comments)) + "\n"
 
 
+def patch_entry(patch: Patch) -> str:
+    """One ``[[patch]]`` as it stands in a manifest."""
+    return "\n".join(_patch(patch))
+
+
 def set_base_version(text: str, base_version: str) -> str:
     """The manifest's text with another ``base_version``; every other character stays."""
     import tomlkit  # only edits need it, and its import takes longer than most commands

@@ -14,3 +14,14 @@ def satisfies(version: str, requirement: str) -> bool:
     except InvalidVersion:
         return False
     return SpecifierSet(requirement).contains(found, prereleases=True)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some version meets both specifiers; decided at the versions that they name and just beside them."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    named = {spec.version.removesuffix(".*") for text in (one, other) for spec in SpecifierSet(text)}
+    tried = {"0", "9999"} | named | {f"{Version(version).base_version}.0.0.1" for version in named}
+    both = SpecifierSet(",".join(filter(None, (one, other))))
+    return any(both.contains(version, prereleases=True) for version in tried)

@@ -13,6 +13,7 @@ from hf_pack.ports import Progress, SourceListing, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
 from hf_pack.steps.inspect_source import inspect
+from hf_pack.steps.lock_checks import NOTHING_KNOWN, Knowledge
 from hf_pack.steps.propose import Wishes
 from hf_pack.steps.workspace_files import build_meta_file, manifest_file
 
@@ -54,6 +55,7 @@ def add(
     sources: Sources,
     store: Store,
     progress: Progress,
+    knowledge: Knowledge = NOTHING_KNOWN,
 ) -> Added:
     """Look at the model, propose a manifest, lock it, and only then write: manifest, build metadata, lock.
 
@@ -71,7 +73,7 @@ def add(
         )
     _check(manifest)
     with store.session():
-        locked = locking.make_lock(manifest, opened, workspace, store, progress)
+        locked = locking.make_lock(manifest, opened, workspace, store, progress, knowledge=knowledge)
         lock = locked.lock
         locking.write_lock(manifest.name, locked, workspace, store)
         workspace.write(build_meta_file(manifest.name), build_meta(workspace).format())

@@ -29,6 +29,7 @@ from hf_pack.model.snapshots import content_id
 from hf_pack.ports import AddedBlob, FileToAdd, Progress, Source, SourceFile, SourceListing, Sources, Store, Workspace
 from hf_pack.steps.fetch import Receive
 from hf_pack.steps.inspect_source import Inspection, inspect
+from hf_pack.steps.lock_checks import NOTHING_KNOWN, Knowledge, check_before_lock
 from hf_pack.steps.packages import digest_of, replacement_contents
 from hf_pack.steps.workspace_files import lock_file, manifest_file
 
@@ -67,6 +68,7 @@ def make_lock(
     progress: Progress,
     *,
     layout_version: int = LAYOUT_VERSION,
+    knowledge: Knowledge = NOTHING_KNOWN,
 ) -> Locked:
     """Read every selected file of a disk once; weights enter the store while they are hashed, unless the store keeps
     none for a self-contained package: then they are only hashed.
@@ -77,6 +79,8 @@ def make_lock(
     source, inspection = opened.source, opened.inspection
     patched = {patch.file for patch in manifest.patches}
     _check_patch_targets(manifest, inspection.files)
+    replacements = replacement_contents(workspace, manifest)
+    known = check_before_lock(manifest, source, inspection, replacements, knowledge)
     large = [file for file in inspection.files if is_blob(file.path, file.size) and file.path not in patched]
     on_disk = [(file, file.real_path) for file in large if file.real_path is not None]
     streamer = store.streamer if manifest.storage is Storage.SELF_CONTAINED else None
@@ -112,7 +116,6 @@ def make_lock(
     read += sum(map(len, contents.values()))
     _check_claims(inspection, digests)
 
-    replacements = replacement_contents(workspace, manifest)
     applied = []
     for index, patch in enumerate(manifest.patches):
         before = contents[patch.file]
@@ -134,7 +137,7 @@ def make_lock(
     return Locked(
         lock=lock,
         kept=tuple((file.path, contents[file.path]) for file in files if file.kept_beside_lock),
-        notes=(*source.listing.notes, *inspection.notes),
+        notes=(*source.listing.notes, *inspection.notes, *known),
         bytes_read=read,
         bytes_written=sum(blob.bytes_written for blob in added),
     )

