@@ -75,12 +75,17 @@ tokenizer_config.json      88 B  8553c2e4b6ed3dc6…
 """
 
 SHOW_STORED = f"""\
-store path   /nix/store/{TREE}
-repo id      acme/tiny-llm
-snapshot id  {COMMIT}
-licence      Apache-2.0
-engine       vllm: dtype=auto, max_model_len=64
-size         2.5 KiB
+store path      /nix/store/{TREE}
+repo id         acme/tiny-llm
+snapshot id     {COMMIT}
+licence         Apache-2.0
+model           LlamaForCausalLM
+parameters      456
+dtype           BF16 912 B
+quantization    none
+context length  64 tokens
+engine          vllm: dtype=auto, max_model_len=64
+size            2.5 KiB
   LICENSE                   101 B
   README.md                  82 B
   config.json               260 B
