@@ -62,16 +62,18 @@ def _hash(path: Path, identities: Identities, advance: Callable[[int], None], st
     try:
         before = os.fstat(descriptor)
         size = 0
-        while length := fill_from(descriptor, buffer):
+        # No further than it was long: a file that somebody writes may never end.
+        while length := fill_from(descriptor, buffer[: before.st_size - size]):
             if stop.is_set():
                 raise Cancelled
             hasher.update(buffer[:length])
             size += length
             advance(length)
+        after = os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
-    if size != before.st_size:
-        raise OSError(errno.EIO, f"the file changed while it was read: {before.st_size} bytes, then {size}", str(path))
+    if not size == before.st_size == after:
+        raise OSError(errno.EIO, f"the file changed while it was read: {before.st_size} bytes, then {after}", str(path))
     sha256 = Hash(HashAlgorithm.SHA256, hasher.digest())
     identities.remember(path, before, started, sha256)
     return FileDigest(size=size, sha256=sha256)
