@@ -50,10 +50,15 @@ def gone_hub(box: Sandbox) -> Iterator[TestHub]:
         yield hub
 
 
+@pytest.fixture(scope="module")
+def store(world: World) -> Path:
+    """The store that a module serves from."""
+    return world.store
+
+
 @pytest.fixture(autouse=True, scope="module")
-def untouched(world: World) -> Iterator[None]:
+def untouched(store: Path) -> Iterator[None]:
     """Whatever a module does, no byte, mode or time in the store changes."""
-    store = Path(world.store)
     before = fingerprint(store)
     yield
     assert fingerprint(store) == before

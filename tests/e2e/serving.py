@@ -45,7 +45,9 @@ class Host:
             "HF_PACK_STORE": str(self.store),
             "OMP_NUM_THREADS": "2",
             "VLLM_CPU_KVCACHE_SPACE": "1",
-            "VLLM_HOST_IP": "127.0.0.1",  # else it finds its own address by a connection to one outside
+            # Else they find their own address by a connection to one outside.
+            "VLLM_HOST_IP": "127.0.0.1",
+            "SGLANG_HOST_IP": "127.0.0.1",
             **self.variables,
         }
 
