@@ -302,3 +302,20 @@ def test_a_file_that_got_shorter_is_an_error(tmp_path: Path) -> None:
         connection = connect(channel)
         with pytest.raises(EOFError):
             operations.add_to_store(connection, "w.bin", operations.FLAT, [FilePart(file.fileno(), 0, 10)])
+
+
+def test_the_bytes_of_a_path_that_it_copies_are_told_as_they_come() -> None:
+    def done(activity: int, kind: int, size: int) -> bytes:
+        fields = number(4) + b"".join(number(0) + number(value) for value in (size, 100, 0, 0))
+        return number(0x52534C54) + number(activity) + number(kind) + fields
+
+    def start(activity: int, kind: int) -> bytes:
+        return number(0x53545254) + number(activity) + number(3) + number(kind) + text("") + number(0) + number(0)
+
+    said = start(1, 100) + start(2, 101) + done(1, 105, 60) + done(2, 105, 7) + done(1, 106, 9) + done(1, 105, 100)
+    with channel_to(answering(said + number(0x53544F50) + number(1) + LAST + number(1), ASK)) as channel:
+        connection = connect(channel)
+        copied: list[int] = []
+        connection.copied = copied.append
+        operations.ensure_path(connection, PATH)
+    assert copied == [60, 40]
