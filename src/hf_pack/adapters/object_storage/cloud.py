@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from hf_pack.adapters.object_storage.parts import MIB, part_size_of
@@ -11,7 +12,7 @@ from hf_pack.errors import Error, HubError
 from hf_pack.ports import SMALL, Progress, Readable
 
 if TYPE_CHECKING:
-    from obstore.store import AzureConfig, ObjectStore
+    from obstore.store import AzureConfig, ClientConfig, ObjectStore, RetryConfig
 
 _PARTS_AT_ONCE = 2  #: of one object; several objects go at once
 
@@ -21,18 +22,18 @@ def open_cloud(kind: str, bucket: str, prefix: str, name: str, parameters: Mappi
     from obstore.exceptions import BaseError
     from obstore.store import AzureStore, GCSStore
 
+    retries: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
     try:
         if kind == "gs":
-            return CloudStorage(GCSStore(bucket, prefix=prefix or None), name)
+            return CloudStorage(GCSStore(bucket, prefix=prefix or None, retry_config=retries), name)
         config: AzureConfig = {}
         if account := parameters.get("account"):
             config["account_name"] = account
         if endpoint := parameters.get("endpoint"):
             config["endpoint"] = endpoint
-        plain = (endpoint or "").startswith("http://")
-        return CloudStorage(
-            AzureStore(bucket, prefix=prefix or None, config=config, client_options={"allow_http": plain}), name
-        )
+        options: ClientConfig = {"allow_http": (endpoint or "").startswith("http://")}
+        store = AzureStore(bucket, prefix=prefix or None, config=config, client_options=options, retry_config=retries)
+        return CloudStorage(store, name)
     except BaseError as error:
         raise _failed(name, "", error) from None
 
@@ -81,7 +82,9 @@ class CloudStorage:
 
         if any(part in ("", ".", "..") for part in key.split("/")):
             raise HubError(f"{self._name}: a narinfo leads out of the cache: {key[:100]!r}")
-        end = offset + size if size is not None else self.size_of(key) or 0
+        end = self.size_of(key) if size is None else offset + size
+        if end is None:
+            raise HubError(f"{self._name}: {key}: is not there")
         while offset < end:
             with self._asking(key):
                 piece = bytes(obstore.get_range(self._store, key, start=offset, end=min(end, offset + 8 * MIB)))
@@ -147,7 +150,7 @@ class CloudStorage:
 
         try:
             yield
-        except BaseError as error:
+        except (BaseError, OSError) as error:  # obstore turns some answers into Python's own errors
             raise _failed(self._name, key, error) from None
 
 

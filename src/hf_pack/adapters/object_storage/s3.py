@@ -86,7 +86,10 @@ class S3Storage:
         if any(part in ("", ".", "..") for part in key.split("/")):
             raise HubError(f"{self._name}: a narinfo leads out of the cache: {key[:100]!r}")
         if size is None:
-            size = (self.size_of(key) or 0) - offset
+            whole = self.size_of(key)
+            if whole is None:
+                raise HubError(f"{self._name}: {key}: is not there")
+            size = whole - offset
         done, in_vain = 0, 0
         while done < size:
             before = done

@@ -51,6 +51,9 @@ def test_what_is_not_there(storage: ObjectStorage) -> None:
     assert storage.size_of("a/b") is None
     assert storage.small("a/b") is None
     assert storage.keys("a/") in ((), None)
+    for size in (None, 3):
+        with pytest.raises(HubError, match="a/b"):
+            b"".join(bytes(chunk) for chunk in storage.chunks("a/b", 0, size))
 
 
 def test_small_objects(storage: ObjectStorage) -> None:
