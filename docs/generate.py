@@ -47,5 +47,30 @@ def _spelling(action: argparse.Action) -> str:
     return ", ".join(action.option_strings) + value
 
 
+MATRIX_PAGE = Path(__file__).parent / "check.md"
+MATRIX_HEAD = "## The matrix\n"
+
+
+def check_page(text: str) -> str:
+    """The page about `check` with the matrix of the data file after its last headline."""
+    from hf_pack import checking
+    from hf_pack.gpu.matrix_table import lines
+
+    matrix = checking.matrix()
+    parts = [
+        text[: text.index(MATRIX_HEAD)] + MATRIX_HEAD,
+        "Written by `make docs` from `src/hf_pack/data/quant-matrix.csv`: N native, M Marlin or Machete,\n"
+        "W weight-only, E emulated, - unsupported, by compute capability.",
+    ]
+    for runtime in matrix.runtimes:
+        rows = lines(matrix, runtime)
+        table = [f"| {runtime} {matrix.versions(runtime)} | " + " | ".join(rows[0][1:]) + " |"]
+        table.append("|---|" + "---|" * (len(rows[0]) - 1))
+        table += ["| " + " | ".join(row) + " |" for row in rows[1:]]
+        parts.append("\n".join(table))
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
 if __name__ == "__main__":
     TARGET.write_text(reference())
+    MATRIX_PAGE.write_text(check_page(MATRIX_PAGE.read_text()))

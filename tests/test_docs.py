@@ -17,6 +17,15 @@ def test_the_command_reference_is_current() -> None:
     assert (ROOT / "docs" / "commands.md").read_text() == printed.stdout, "run `make docs`"
 
 
+def test_the_matrix_in_the_pages_is_the_data() -> None:
+    script = (
+        "import sys; sys.path.insert(0, 'docs'); import generate; "
+        "print(generate.check_page(generate.MATRIX_PAGE.read_text()), end='')"
+    )
+    printed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, text=True, capture_output=True, check=True)
+    assert (ROOT / "docs" / "check.md").read_text() == printed.stdout, "run `make docs`"
+
+
 def test_every_command_in_the_pages_exists() -> None:
     from hf_pack.cli.main import COMMAND_NAMES
 
