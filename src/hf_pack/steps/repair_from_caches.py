@@ -25,11 +25,19 @@ def repair_from_caches(
     """Put what a cache has in the place of each damaged object, and verify again. What no cache has is noted."""
     damaged = sorted({problem.store_path for problem in verified.bad})
     with store.session():
+        valid = store.valid_paths(damaged)
         for store_path in damaged:
+            if store_path in valid:
+                try:
+                    _replace(store_path, caches, trusted_keys, store)
+                except Error as error:
+                    progress.note(f"{store_path.name} is not repaired: {error.message}")
+        # The last that is asked of the caches: its failure stops them.
+        if missing := set(damaged) - valid:
             try:
-                _replace(store_path, caches, trusted_keys, store, progress)
+                bring(missing, caches, store, progress, trusted_keys=trusted_keys)
             except Error as error:
-                progress.note(f"{store_path.name} is not repaired: {error.message}")
+                progress.note(f"{min(missing).name} is not repaired: {error.message}")
     again = verify(targets, store, workers, progress)
     still = {problem.store_path for problem in again.bad}
     mended = tuple(problem for problem in verified.bad if problem.store_path not in still)
@@ -37,15 +45,9 @@ def repair_from_caches(
 
 
 def _replace(
-    store_path: StorePath,
-    caches: Sequence[ObjectCache],
-    trusted_keys: Sequence[PublicKey],
-    store: Store,
-    progress: Progress,
+    store_path: StorePath, caches: Sequence[ObjectCache], trusted_keys: Sequence[PublicKey], store: Store
 ) -> None:
-    if store.path_info(store_path) is None:
-        bring([store_path], caches, store, progress, trusted_keys=trusted_keys)
-        return
+    """By the first cache that has it sound. Raises the error of the first."""
     problems: list[Error] = []
     for cache in caches:
         try:
