@@ -8,7 +8,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -32,8 +32,9 @@ class Registry:
     password: str = ""
     identity_token: str = ""
     storage: str = ""  #: ``http://HOST:PORT`` that blobs are redirected to
-    takes_chunks: bool = True
+    refuses_chunks_with: int = 0  #: an HTTP status
     cut_after: int | None = None  #: bytes of the body of the next PATCH after which the connection breaks
+    cuts: int = 0
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
@@ -109,21 +110,22 @@ class _Handler(BaseHTTPRequestHandler):
             return
         upload = self.state.uploads[urlsplit(self.path).path.rsplit("/", 1)[-1]]
         size = int(self.headers["Content-Length"])
-        if not self.state.takes_chunks:
+        if self.state.refuses_chunks_with:
             self._body()
-            self._note(size)
-            self._answer(405)
+            self._answer(self.state.refuses_chunks_with)
             return
         if self.headers["Content-Range"] != f"{len(upload)}-{len(upload) + size - 1}":
             self._body()
             self._answer(416)
             return
         cut, self.state.cut_after = self.state.cut_after, None
-        upload += self.rfile.read(size if cut is None else min(cut, size))
-        self._note(size if cut is None else cut)
-        if cut is not None:
+        came = self.rfile.read(size if cut is None else min(cut, size))
+        upload += came
+        self._note(len(came))
+        if len(came) < size:
             self.close_connection = True
-            self.connection.shutdown(2)
+            with suppress(OSError):
+                self.connection.shutdown(2)
             return
         self._answer(202, self._place(upload))
 

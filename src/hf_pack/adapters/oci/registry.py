@@ -149,6 +149,8 @@ class RegistryRepository:
             try:
                 if location is None:
                     location, offset = self._begin(), 0
+                    if by_chunks:
+                        self._memory.remember(self._key(digest), location)
                 while by_chunks and offset < contents.size:
                     size = min(self._chunk, contents.size - offset)
                     location, count = self._patch(digest, location, contents, offset, size, progress, highest)
@@ -166,6 +168,7 @@ class RegistryRepository:
                         hint="run the same command again: what is there is not sent again",
                     ) from None
                 location, offset = self._unfinished(digest, contents.size) if by_chunks else (None, 0)
+                by_chunks = by_chunks and (offset > 0 or in_vain < 2)
 
     def _begin(self) -> str:
         url = self._connection.url("blobs/uploads/")
@@ -181,10 +184,10 @@ class RegistryRepository:
             "Content-Range": f"{offset}-{offset + size - 1}",
         }
         answer = self._connection.ask_once("PATCH", location, headers=headers, body=body)
-        if answer.status in (400, 404, 405, 413, 416) and offset == 0:
+        if answer.status in (400, 405, 413) and offset == 0:
             answer.close()
             raise _NoChunks
-        if answer.status == 404 or answer.status >= 500:
+        if answer.status in (404, 416) or answer.status >= 500:
             answer.close()
             raise ConnectionError(f"HTTP {answer.status}")
         if answer.status not in (201, 202):

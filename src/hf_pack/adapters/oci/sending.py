@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from hf_pack.ports import Readable
 
+_SENT_AGAIN = 64 << 10  #: bytes; of more, the registry may have kept a part, and is asked first
+
 
 class Stretch(io.RawIOBase):
     """``size`` bytes of ``contents`` from ``offset``; ``advance`` is told of bytes as they are read, once each."""
@@ -26,7 +28,9 @@ class Stretch(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """From its start or end."""
+        """From its start or end. Raises ConnectionError when much was sent already."""
+        if self.sent > _SENT_AGAIN:
+            raise ConnectionError("the connection broke in the middle of a file")
         self._position = offset if whence == io.SEEK_SET else self._size + offset
         self._chunks = self._contents.chunks(self._offset + self._position, self._size - self._position)
         self._rest = memoryview(b"")

@@ -59,15 +59,28 @@ def test_a_large_blob_goes_up_by_chunks_and_comes_down_by_ranges(bench: Bench, r
 
 
 def test_a_registry_without_chunks_gets_it_whole(bench: Bench) -> None:
-    with running(Registry(takes_chunks=False)) as registry:
+    with running(Registry(refuses_chunks_with=405)) as registry:
         _upload(bench.repository(registry))
         assert registry.blobs[digest_of(LARGE)] == LARGE
 
 
-def test_a_broken_chunk_is_not_sent_again_where_the_registry_kept_it(bench: Bench) -> None:
-    with running(Registry(cut_after=64_000)) as registry:
-        repository = bench.repository(registry, chunk=500_000)
-        _upload(repository, LARGE)
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_broken_chunk_is_not_sent_again_where_the_registry_kept_it(bench: Bench, first: int) -> None:
+    with running(Registry()) as registry:
+
+        class Breaking(Quiet):
+            def advance(self, size: int) -> None:
+                if len(registry.sent("PATCH")) == first and not registry.cuts:
+                    registry.cuts, registry.cut_after = 1, 300_000
+
+        bench.repository(registry, chunk=400_000).upload(digest_of(LARGE), Joined((LARGE,)), Breaking())
+        assert registry.blobs[digest_of(LARGE)] == LARGE
+        assert sum(one.body_size for one in registry.seen) == len(LARGE)
+
+
+def test_a_registry_that_refuses_every_chunk_gets_it_whole(bench: Bench) -> None:
+    with running(Registry(refuses_chunks_with=416)) as registry:
+        _upload(bench.repository(registry))
         assert registry.blobs[digest_of(LARGE)] == LARGE
 
 
