@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, name_argument, store_argument
+from hf_pack.cli.kubernetes import kubernetes_arguments, to_kubernetes
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.registries import say_published, shape_arguments
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from hf_pack.steps.packages import Package
 
 
-FORMATS = ("nix", "flox", "dir", "oci-layout")
+FORMATS = ("nix", "flox", "dir", "oci-layout", "k8s")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="with --to dir: the store's own files, no disk; who writes there changes the store",
     )
     shape_arguments(parser.add_argument_group("with --to oci-layout"))
+    kubernetes_arguments(parser.add_argument_group("with --to k8s"))
     store_argument(parser)
 
 
@@ -47,6 +49,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.to == "dir":
         return _to_directories(arguments)
+    if arguments.to == "k8s":
+        return to_kubernetes(arguments)
     if arguments.to == "oci-layout":
         return _to_layout(arguments)
     workspace = wiring.open_workspace(Path())
@@ -167,6 +171,7 @@ COMMAND = Command(
         "they would be in a registry: `skopeo copy --all --preserve-digests oci:DIR:TAG docker://…` sends it on."
     ),
     examples=(
+        "hf-pack export my-model --to k8s --runtime vllm --image registry.example.org/models/my-model:1.0.0",
         "hf-pack export --to nix",
         "hf-pack export my-model --to nix --output ../infrastructure/models",
         "hf-pack export my-model --to flox",

@@ -1,0 +1,68 @@
+"""Manifests for a cluster that serves a published package: where it lies in the container, and what it takes there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_pack.errors import UsageError
+from hf_pack.expressions.kubernetes import ImageVolume, PulledVolume, Workload, deployment, inference_service, yaml
+from hf_pack.ports import Store
+from hf_pack.runtimes.known import KNOWN
+from hf_pack.runtimes.served import Options
+from hf_pack.steps.serve import require_together, with_view
+from hf_pack.steps.served_package import ServedPackage
+
+_STATE, _VIEW, _MOUNT = "/var/lib/hf-pack", "/usr/share/hf-pack", "/package"
+_MARGIN = 4 << 30  # bytes beside the weights, which pass through memory: the runtime's own code and buffers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked for. ``image`` is the package's; else ``pull_from`` (a cache's URL) with ``pull_image``."""
+
+    runtime: str
+    image: str | None = None
+    pull_from: str | None = None
+    pull_image: str | None = None
+    claim: str | None = None
+    runtime_image: str | None = None
+    gpus: int = 1
+    memory: int | None = None  #: bytes; None: the closure and a margin
+    kserve: bool = False
+
+
+def to_kubernetes(package: ServedPackage, name: str, store: Store, wanted: Wanted) -> str:
+    """The manifests as YAML. Raises UsageError for a package that the runtime does not serve, or no place for it."""
+    runtime = KNOWN[wanted.runtime]
+    infos = [store.path_info(path) for path in package.closure]
+    size = sum(info.nar_size for info in infos if info is not None)
+    volume: ImageVolume | PulledVolume
+    if wanted.image is not None:
+        volume, place = ImageVolume(reference=wanted.image, mount=_MOUNT), _MOUNT
+    elif wanted.pull_from is not None and wanted.pull_image is not None:
+        path, at = str(package.store_path), ("--store", _MOUNT)
+        commands = (
+            ("hf-pack", "pull", path, "--from", wanted.pull_from, "--root", f"{_MOUNT}/served", *at),
+            ("hf-pack", "verify", path, *at),
+        )
+        room = size + size // 10 + (1 << 30)  # the store's database, and what lies aside while it arrives
+        volume = PulledVolume(image=wanted.pull_image, commands=commands, mount=_MOUNT, size=room, claim=wanted.claim)
+        place = f"{_MOUNT}{path}"
+    else:
+        raise UsageError(
+            "where the cluster finds the package is not said", hint="--image REF, or --from URL --pull-image REF"
+        )
+    served = package.at(place)
+    require_together([served], runtime)
+    options = Options(command=runtime.command, host="0.0.0.0", port=None, arguments=(), state=_STATE, view="")
+    workload = Workload(
+        name=name,
+        runtime_image=wanted.runtime_image or runtime.image,
+        launch=with_view(runtime, [served], options, Path(_VIEW)),
+        health=runtime.health,
+        state=_STATE,
+        memory=wanted.memory or size + _MARGIN,
+        gpus=wanted.gpus,
+    )
+    return yaml((inference_service if wanted.kserve else deployment)(workload, volume))
