@@ -122,7 +122,12 @@ def _model(slug: str) -> dict[str, bytes]:
     """Files of the right names and structure: shards, quantized as its name says, the tokenizer class at fault."""
     seed = len(slug)
     tokenizer = {"tokenizer_class": "TokenizersBackend", "chat_template": "{{ messages }}"}
-    files = tiny_model(shards=2, seed=seed, extra={"tokenizer_config.json": as_json(tokenizer)})
+    files = tiny_model(
+        shards=2,
+        seed=seed,
+        config={"max_position_embeddings": 4096},  # what the manifests ask for
+        extra={"tokenizer_config.json": as_json(tokenizer)},
+    )
     if "FP8" in slug:
         config = json.loads(files["config.json"])
         weights = {name for name in files if name.endswith(".safetensors")}
@@ -144,7 +149,10 @@ def _model(slug: str) -> dict[str, bytes]:
             config["quantization_config"] = {"quant_method": "torchao", "quant_type": {"default": {}}}
         files["config.json"] = as_json(config)
     if "AWQ" in slug:
-        config = {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}}
+        config = {
+            "max_position_embeddings": 4096,
+            "quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True},
+        }
         files = tiny_model(dtype="F16", seed=seed, config=config)
         files["FINGERPRINT.json"] = as_json({"tool": "awq", "bits": 4})
         files["awq_quantize_meta.json"] = as_json({"duration_seconds": 12.5})
