@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,11 +52,12 @@ def serving_s3() -> Iterator[S3Server]:
                 break
         else:
             raise AssertionError("moto's server does not start")
+        threading.Thread(target=process.stderr.read, daemon=True).start()  # it logs every request
         client(server).create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         yield server
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def client(server: S3Server):  # type: ignore[no-untyped-def] # botocore has no types

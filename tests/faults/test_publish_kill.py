@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-def publish(place: Place, cache: str, script: str, moment: int, environ: Mapping[str, str]) -> int:
+def publish(place: Place, cache: str, script: str, moment: int) -> int:
     counter = place.home / "count"
-    os.environ.update(environ)
     process = place.start("publish", NAME, "--to", cache, wrapper=[str(SCRIPTS / script), str(moment), str(counter)])
     _, errors = process.communicate()
     assert process.returncode in (0, -signal.SIGKILL), errors
@@ -47,10 +45,10 @@ def moments(number: int) -> Iterator[int]:
 
 
 def test_to_a_directory(place: Place, tmp_path: Path) -> None:
-    number = publish(place, f"file://{tmp_path}/whole", "kill_at.py", 0, {})
+    number = publish(place, f"file://{tmp_path}/whole", "kill_at.py", 0)
     for moment in moments(number):
         root = tmp_path / f"killed-at-{moment}"
-        assert publish(place, f"file://{root}", "kill_at.py", moment, {}) == -signal.SIGKILL
+        assert publish(place, f"file://{root}", "kill_at.py", moment) == -signal.SIGKILL
         assert_nothing_dangles(root)
         staged = sum(path.stat().st_size for path in root.glob(".hf-pack-staging/*"))
         there = sum(path.stat().st_size for path in root.glob("nar/*"))
@@ -80,13 +78,15 @@ def s3() -> Iterator[S3Server]:
         yield server
 
 
-def test_to_s3(place: Place, s3: S3Server) -> None:
-    number = publish(place, s3.cache("whole"), "kill_at_request.py", 0, s3.environment)
+def test_to_s3(place: Place, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    number = publish(place, s3.cache("whole"), "kill_at_request.py", 0)
     server = client(s3)
     for moment in moments(number):
         prefix = f"killed-at-{moment}"
         cache = s3.cache(prefix)
-        assert publish(place, cache, "kill_at_request.py", moment, s3.environment) == -signal.SIGKILL
+        assert publish(place, cache, "kill_at_request.py", moment) == -signal.SIGKILL
         there = stored(server, f"{prefix}/nar/")
         parts = 0
         for upload in server.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads", ()):

@@ -125,3 +125,12 @@ def test_nix_adds_to_the_same_cache(place: Place, tmp_path: Path) -> None:
     assert (shipped["objects_sent"], shipped["bytes_sent"]) == (0, 0)
     assert f"linked@{store_path.rpartition('linked-')[2]}" in place.run("search", "--from", cache)
     copy(place, cache, "linked", tmp_path / "store")
+
+
+def test_from_the_machines_store_as_from_an_embedded_one(place: Place, tmp_path: Path) -> None:
+    """The same store, through Nix's own protocol: the same cache, byte for byte."""
+    for store, name in ((str(place.store), "embedded"), ("daemon", "machine")):
+        store_path = place.json("path", "linked")["store_path"]
+        environment = {"NIX_REMOTE": str(place.store), "NIX_CONFIG": "build-users-group =\nsubstituters =\n"}
+        place.run("publish", store_path, "--store", store, "--to", f"file://{tmp_path}/{name}", env=environment)
+    subprocess.run(["diff", "-r", tmp_path / "embedded", tmp_path / "machine"], check=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from urllib3 import Retry
 
@@ -27,7 +28,10 @@ class WebStorage:
     """Implements :class:`hf_pack.ports.ObjectStorage`. It cannot list, and an interrupted upload begins anew."""
 
     def __init__(self, url: str, name: str) -> None:
-        self._base = url.rstrip("/") + "/"
+        parts = urlsplit(url)
+        user, _, place = parts.netloc.rpartition("@")
+        self._base = urlunsplit(parts._replace(netloc=place)).rstrip("/") + "/"
+        self._login = {} if not user else {"Authorization": f"Basic {_basic(user)}"}
         self._name = name
         # What a cache asks to wait is not heeded: the next place may have the object at once.
         retries = Retry(
@@ -143,7 +147,7 @@ class WebStorage:
         safe: str = _KEY_CHARACTERS,
     ) -> Answer:
         try:
-            return self._pool.send(method, self._url(key, safe), headers or {}, body)
+            return self._pool.send(method, self._url(key, safe), {**self._login, **(headers or {})}, body)
         except OSError as error:
             raise self._failed(key, error) from None
 
@@ -159,6 +163,12 @@ class WebStorage:
 
     def _failed(self, key: str, error: OSError) -> HubError:
         return HubError(f"{self._name}: {key}: {type(error).__name__}", hint="is the cache reachable?")
+
+
+def _basic(user: str) -> str:
+    """``user:password`` of a URL as the header has it (RFC 7617)."""
+    name, _, password = user.partition(":")
+    return base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode("ascii")
 
 
 class _Body(io.RawIOBase):

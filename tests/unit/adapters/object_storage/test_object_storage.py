@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.embedded_stores import Quiet
 from tests.s3_server import S3Server, serving_s3
+from tests.served import served
 from tests.unit.adapters.object_storage.storages import Contents, filler
 from tests.web_storage import keeping
 
@@ -123,3 +124,13 @@ def test_two_who_upload_the_same(storage: ObjectStorage) -> None:
 def test_a_key_leads_nowhere_else(storage: ObjectStorage, key: str) -> None:
     with pytest.raises(HubError):
         whole(storage, key)
+
+
+def test_a_user_in_the_url_of_a_web_server_logs_in_and_is_not_named() -> None:
+    with served({"/cache/a": b"one"}, password="p@ss") as url:
+        place = url.replace("http://", "http://user:p%40ss@")
+        assert open_storage(f"{place}/cache", where="--to").small("a") == b"one"
+        wrong = open_storage(f"{place.replace('p%40ss', 'secret')}/cache", where="--to")
+        with pytest.raises(HubError, match="HTTP 401") as caught:
+            wrong.small("a")
+        assert "secret" not in caught.value.message and "secret" not in wrong.name
