@@ -58,7 +58,7 @@ def engine_parameters(facts: Facts, runtime: str) -> JsonObject:
     own = facts.engine_parameters.get(runtime, {})
     if runtime == TRITON:
         return {**vllm, **own}
-    vllm.pop("gpu_memory_utilization", None)  # another fraction of another thing
+    vllm.pop("gpu_memory_utilization", None)  # SGLang's fraction is of another thing, and its default holds
     back = {theirs: ours for ours, theirs in _SGLANG_KEYS.items()}
     return {**vllm, **{back.get(key, key): value for key, value in own.items()}}
 

@@ -16,7 +16,6 @@ _RENAMED: Mapping[str, str] = {
     "dtype": "dtype",
     "enable_lora": "enable_lora",
     "enforce_eager": "disable_cuda_graph",
-    "gpu_memory_utilization": "mem_fraction_static",
     "hf_overrides": "json_model_override_args",
     "limit_mm_per_prompt": "limit_mm_data_per_request",
     "max_lora_rank": "max_lora_rank",
@@ -74,6 +73,11 @@ _SWITCHES: Mapping[str, Callable[[bool], JsonObject]] = {
     "enable_chunked_prefill": lambda on: _NO_CHANGE if on else {"chunked_prefill_size": -1},
     "enable_prefix_caching": lambda on: _NO_CHANGE if on else {"disable_radix_cache": True},
 }
+#: One counts everything that the engine uses, the other weights and KV cache: a number of one is wrong for the other.
+_OTHER_FRACTION = (
+    "vLLM's gpu_memory_utilization is no number for SGLang, which takes its own default: "
+    "mem_fraction_static in [sglang] says another"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +94,13 @@ def translate(parameters: JsonObject, own: JsonObject) -> Translated:
     notes = []
     for key, value in parameters.items():
         changed = _one(key, value)
-        if changed is None:
+        if key == "gpu_memory_utilization":
+            if "mem_fraction_static" not in own:
+                notes.append(_OTHER_FRACTION)
+        elif changed is None:
             notes.append(f"SGLang has nothing for vLLM's {key} = {word(value)}: [sglang] says what it should do")
         else:
             found.update(changed)
-    if "mem_fraction_static" in found and "mem_fraction_static" not in own:
-        notes.append(
-            "SGLang's mem_fraction_static counts weights and KV cache, vLLM's gpu_memory_utilization everything: "
-            "set mem_fraction_static in [sglang] if memory runs out"
-        )
     return Translated(parameters={**found, **own}, notes=tuple(notes))
 
 

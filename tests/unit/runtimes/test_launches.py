@@ -96,7 +96,7 @@ def test_sglang_gets_the_same_profile_in_its_own_words() -> None:
     launch = sglang.launch([dual(parameters={"vllm": PROFILE})], options(command=("py", "--model-path")))
     assert launch.argv == (
         *("py", "--model-path", SNAPSHOT),
-        *("--context-length", "4096", "--mem-fraction-static", "0.85", "--dtype", "auto", "--disable-cuda-graph"),
+        *("--context-length", "4096", "--dtype", "auto", "--disable-cuda-graph"),
         *("--kv-cache-dtype", "fp8_e4m3", "--tp-size", "2", "--quantization", "awq", "--max-running-requests", "8"),
         *("--json-model-override-args", '{"a":[true],"b":1}', "--served-model-name", "acme/Tiny"),
         *("--host", "127.0.0.1", "--port", "30000"),
@@ -106,8 +106,8 @@ def test_sglang_gets_the_same_profile_in_its_own_words() -> None:
     assert environment["HF_HUB_OFFLINE"] == "1"
     assert not any(name.startswith("VLLM") for name in environment)
     assert launch.notes == (
-        "SGLang's mem_fraction_static counts weights and KV cache, vLLM's gpu_memory_utilization everything: "
-        "set mem_fraction_static in [sglang] if memory runs out",
+        "vLLM's gpu_memory_utilization is no number for SGLang, which takes its own default: "
+        "mem_fraction_static in [sglang] says another",
     )
 
 
