@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -105,10 +106,15 @@ def check(
 
     ``options.tensor_parallel`` repeats a single named GPU. Raises what :func:`facts_of` and :func:`gpus_for` raise.
     """
+    from hf_pack.steps.check import known_issues
+
     options = options or Options()
     chosen = gpus_for(gpus, memory)
     facts = facts_of(name, workspace=workspace, store=store, progress=progress)
-    return check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
+    answer = check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
+    version = f"=={options.runtime_version}" if options.runtime_version else answer.runtime_versions
+    found = known_issues(facts, runtime, version, wiring.runtime_knowledge().issues())
+    return replace(answer, reasons=(*answer.reasons, *found))
 
 
 def variants(

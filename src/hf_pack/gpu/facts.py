@@ -29,6 +29,9 @@ class Facts:
     dtype: str | None = None
     parameters: int | None = None
     engine_parameters: Mapping[str, JsonObject] = field(default_factory=dict)
+    configs: Mapping[str, JsonObject] = field(default_factory=dict)  #: the small files that were read, parsed, by path
+    files: tuple[str, ...] = ()  #: all paths
+    repo_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from hf_pack.errors import SourceError
 from hf_pack.gpu.facts import Facts
+from hf_pack.gpu.objections import Reason
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import Selection
 from hf_pack.model.weight_formats import WeightFormat, weight_format
 from hf_pack.ports import Source, Store
+from hf_pack.runtimes.known_issues import Issue, ModelSigns, find
 from hf_pack.steps.choose_files import choose
 from hf_pack.steps.contents import Contents, LockedContents, StoredContents, stored_contents
 from hf_pack.steps.header_reading import first_read, header_reads, safetensors_header
@@ -38,6 +40,23 @@ _CONFIGS = (
 _FIRST_GGUF_READ = 1 << 20
 
 
+def known_issues(facts: Facts, runtime: str, version: str, issues: Iterable[Issue]) -> tuple[Reason, ...]:
+    """What is known to go wrong with this model in ``version`` (a specifier) of a runtime; it forbids nothing.
+
+    Of a model on the Hub only the files that were read count, which tokenizer_config.json is not among.
+    """
+    signs = ModelSigns(
+        configs=facts.configs,
+        files=facts.files,
+        tensor_dtypes=tuple({part.dtype for part in facts.weight_parts or ()}),
+        repo_id=facts.repo_id,
+    )
+    return tuple(
+        Reason.warning(f"known issue {issue.id}: {issue.symptom}", issue.source)
+        for issue in find(issues, signs, {runtime: version})
+    )
+
+
 def facts_of_target(target: Target, store: Store) -> Facts:
     """Facts of a workspace's package (its lock knows them), or of an object of the store (its headers are read).
 
@@ -58,6 +77,7 @@ def facts_of_package(package: Package, store: Store) -> Facts:
         _configs(contents),
         contents.files,
         {"vllm": manifest.vllm, "sglang": manifest.sglang, "triton": manifest.triton},
+        str(package.lock.source.repo_id),
     )
 
 
@@ -70,7 +90,8 @@ def facts_of_object(contents: StoredContents) -> Facts:
         for runtime, table in (stated.items() if isinstance(stated, Mapping) else ())
         if isinstance(table, Mapping)
     }
-    return _facts(contents.store_path.name, model, _configs(contents), contents.files, parameters)
+    repo_id = str(contents.provenance.get("repo_id") or "")
+    return _facts(contents.store_path.name, model, _configs(contents), contents.files, parameters, repo_id)
 
 
 def summary_of_object(contents: StoredContents) -> ModelSummary:
@@ -109,7 +130,7 @@ def facts_of_source(source: Source, selection: Selection | None = None) -> Facts
     if not files:
         files = {path: offered[path] for path in chosen if weight_format(path) is not None}
     size = sum(file.size for file in files.values())
-    return _made(str(listing.repo_id or listing.place), model, configs, size, {})
+    return _made(str(listing.repo_id or listing.place), model, configs, size, {}, chosen, str(listing.repo_id or ""))
 
 
 def _facts(
@@ -118,9 +139,10 @@ def _facts(
     configs: Mapping[str, JsonObject],
     files: Mapping[str, object],
     engine_parameters: Mapping[str, JsonObject],
+    repo_id: str,
 ) -> Facts:
     size = sum(getattr(digest, "size", 0) for path, digest in files.items() if weight_format(path) is not None)
-    return _made(label, model, configs, size, engine_parameters)
+    return _made(label, model, configs, size, engine_parameters, files, repo_id)
 
 
 def _made(
@@ -129,6 +151,8 @@ def _made(
     configs: Mapping[str, JsonObject],
     size: int,
     engine_parameters: Mapping[str, JsonObject],
+    files: Iterable[str],
+    repo_id: str,
 ) -> Facts:
     config = configs.get("config.json") or configs.get("params.json") or {}
     return Facts(
@@ -143,6 +167,9 @@ def _made(
         dtype=model.dtype,
         parameters=model.parameters,
         engine_parameters={runtime: table for runtime, table in engine_parameters.items() if table},
+        configs=configs,
+        files=tuple(files),
+        repo_id=repo_id,
     )
 
 
