@@ -41,6 +41,10 @@ _UNKNOWN = frozenset(
 )  # fmt: skip
 
 
+#: Whose layers are told by :func:`_hybrid` or not at all.
+_HYBRIDS = frozenset({"jamba", "bamba", "nemotron_h", "kimi_linear", "minimax_m1", "minimax_text_01"})
+
+
 def layer_kinds(text: Config) -> tuple[str, ...] | None:
     """The kind of each layer: full, sliding, chunked, none, or a state's name; ``a+b`` for both in one layer.
 
@@ -54,7 +58,10 @@ def layer_kinds(text: Config) -> tuple[str, ...] | None:
     )
     if count is None or not 0 < count <= 10_000 or model_type in _UNKNOWN:
         return None
-    kinds = _hybrid(text, count) or _listed(text, count) or _pattern(text, count)
+    kinds = _hybrid(text, count)
+    if kinds is None and model_type not in _HYBRIDS:
+        listed = isinstance(text.get("layer_types"), list)
+        kinds = _listed(text, count) if listed else _pattern(text, count)
     if kinds is None:
         return None
     shared = whole(text.get("num_kv_shared_layers")) or 0  # gemma3n and gemma4: the last ones read another's cache
