@@ -50,7 +50,7 @@ class FakeNvml(ModuleType):
     def nvmlDeviceGetHandleByIndex(self, index: int) -> Any:
         return index, None
 
-    def nvmlDeviceGetCudaComputeCapability(self, handle: Any) -> tuple[int, int]:
+    def nvmlDeviceGetCudaComputeCapability(self, handle: tuple[int, int | None]) -> tuple[int, int]:
         if handle[1] is not None:
             raise self.NVMLError("Invalid Argument")  # a slice does not tell, its GPU does
         return self.cards[handle[0]].capability
@@ -62,7 +62,7 @@ class FakeNvml(ModuleType):
             raise self.NVMLError("Not Supported")
         return SimpleNamespace(total=memory, free=memory - GIB)
 
-    def nvmlDeviceGetName(self, handle: Any) -> str:
+    def nvmlDeviceGetName(self, handle: tuple[int, int | None]) -> str:
         card = self.cards[handle[0]]
         return card.name if handle[1] is None else card.slices[handle[1]][0]
 

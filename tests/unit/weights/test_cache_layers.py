@@ -8,7 +8,7 @@ import pytest
 
 from hf_pack.weights.cache_layers import CacheLayers, shape_of
 
-BASE = {"hidden_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 8}
+BASE: dict[str, Any] = {"hidden_size": 1024, "num_hidden_layers": 4, "num_attention_heads": 8}
 
 
 def layers(**config: Any) -> dict[str, tuple[int, int, int, int | None]]:
@@ -91,7 +91,7 @@ def test_mamba_beside_attention() -> None:
 
 
 def test_the_language_model_inside_another() -> None:
-    inner = {**BASE, "model_type": "qwen2", "num_key_value_heads": 2}
+    inner: dict[str, Any] = {**BASE, "model_type": "qwen2", "num_key_value_heads": 2}
     shape = shape_of({"model_type": "qwen2_5_vl", "text_config": inner})
     assert shape.layers is not None and shape.layers[0].heads == 2
 
@@ -104,6 +104,7 @@ def test_the_language_model_inside_another() -> None:
         {"model_type": "mllama", **BASE},
         {"model_type": "llama", **BASE, "layer_types": ["invented"] * 4},
         {"model_type": "x", "num_hidden_layers": 4},
+        {"model_type": "nemotron_h", **BASE},
         {"model_type": "nemotron_h", **BASE, "hybrid_override_pattern": "M*M*", "n_groups": 1},
         {"model_type": "llama", "num_hidden_layers": "4", "hidden_size": None},
     ],
