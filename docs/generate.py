@@ -53,7 +53,7 @@ MATRIX_HEAD = "## The matrix\n"
 
 def check_page(text: str) -> str:
     """The page about `check` with the matrix of the data file after its last headline."""
-    from hf_pack import checking
+    from hf_pack.api import checking
     from hf_pack.gpu.matrix_table import lines
 
     matrix = checking.matrix()

@@ -28,11 +28,9 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"},
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},
     "wiring": {"adapters", "steps", "runtimes", "ports", "model"},
-    "api": {"wiring", "adapters", "steps", "ports", "layouts", "model", "formats"},
-    "checking": {"wiring", "adapters", "steps", "ports", "durable", "gpu", "model", "formats"},
-    "registries": {"wiring", "adapters", "steps", "ports", "formats"},
+    "api": {"wiring", "adapters", "steps", "ports", "durable", "layouts", "runtimes", "gpu", "model", "formats"},
     "cli": {"api", "wiring", "adapters", "steps", "ports", "expressions", "layouts", "runtimes", "weights", "model"}
-    | {"gpu", "formats", "registries", "checking"},
+    | {"gpu", "formats"},
     "__init__": {"api"},
     "__main__": {"cli"},
 }

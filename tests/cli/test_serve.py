@@ -20,7 +20,7 @@ from tests import stand_in_runtime
 from tests.cli.conftest import Damage, Place, Ran
 from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
 
-from hf_pack import checking
+from hf_pack.api import checking
 from hf_pack.cli.commands.serve import seconds
 from hf_pack.cli.serving import port
 from hf_pack.ports import LocalGpu, LocalGpus

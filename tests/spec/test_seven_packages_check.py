@@ -12,7 +12,7 @@ import pytest
 from tests.spec.model_shapes import Form, headers
 from tests.spec.test_published_runs import QWEN3_5
 
-from hf_pack import checking
+from hf_pack.api import checking
 from hf_pack.gpu.check import Check, check
 from hf_pack.gpu.facts import Facts, Options
 from hf_pack.weights.cache_layers import shape_of

@@ -23,7 +23,7 @@ def gpu_warnings(prepared: Prepared, store: str | None) -> tuple[str, ...]:
 
     Raises CompatibilityError when a package does not run on the GPUs that it gets, or does not fit.
     """
-    from hf_pack import checking
+    from hf_pack.api import checking
     from hf_pack.gpu.check import Verdict, check
     from hf_pack.gpu.facts import Options
 

@@ -35,7 +35,7 @@ def plain_http_argument(parser: argparse.ArgumentParser | argparse._ArgumentGrou
 
 def publish_to_registry(arguments: argparse.Namespace, address: str) -> Published:
     """``publish NAME --to oci://…``."""
-    from hf_pack import registries
+    from hf_pack.api import registries
     from hf_pack.cli.progress import TerminalProgress
 
     return registries.publish(
@@ -50,7 +50,8 @@ def publish_to_registry(arguments: argparse.Namespace, address: str) -> Publishe
 
 def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
     """``pull [NAME] --from oci://…``; with ``--output`` a model's files, whoever published them."""
-    from hf_pack import registries, wiring
+    from hf_pack import wiring
+    from hf_pack.api import registries
     from hf_pack.cli.progress import TerminalProgress
     from hf_pack.errors import UsageError
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hf_pack import checking
+from hf_pack.api import checking
 from hf_pack.errors import UsageError
 from hf_pack.gpu.catalogue import GIB, Gpu, common, parse_memory
 

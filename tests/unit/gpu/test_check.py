@@ -8,7 +8,7 @@ import pytest
 from tests.spec.model_shapes import Form, headers
 from tests.spec.test_published_runs import CONFIGS, facts
 
-from hf_pack import checking
+from hf_pack.api import checking
 from hf_pack.gpu.catalogue import GIB, Gpu
 from hf_pack.gpu.check import Check, Verdict, check
 from hf_pack.gpu.facts import Facts, Options

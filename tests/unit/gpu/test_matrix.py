@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from hf_pack import checking
+from hf_pack.api import checking
 from hf_pack.gpu.matrix import SMS, TITLES, Support
 from hf_pack.gpu.matrix_table import lines, schemes
 

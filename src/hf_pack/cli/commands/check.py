@@ -42,7 +42,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from hf_pack import checking
+    from hf_pack.api import checking
     from hf_pack.cli.progress import TerminalProgress
     from hf_pack.gpu.catalogue import parse_memory
     from hf_pack.gpu.check import Verdict

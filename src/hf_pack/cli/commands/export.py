@@ -136,7 +136,7 @@ def _to_directories(arguments: argparse.Namespace) -> int:
 
 def _to_layout(arguments: argparse.Namespace) -> int:
     """Built packages in one OCI layout, which holds what they share once."""
-    from hf_pack import registries
+    from hf_pack.api import registries
     from hf_pack.cli.names import chosen
     from hf_pack.cli.progress import TerminalProgress
 

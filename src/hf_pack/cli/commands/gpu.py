@@ -26,7 +26,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _here(arguments: argparse.Namespace) -> None:
-    from hf_pack import checking
+    from hf_pack.api import checking
 
     found = checking.local_gpus()
     if arguments.json:
@@ -52,7 +52,7 @@ def _here(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from hf_pack import checking
+    from hf_pack.api import checking
 
     entries = checking.catalogue().entries
     if arguments.json:
@@ -74,7 +74,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _matrix(arguments: argparse.Namespace) -> None:
-    from hf_pack import checking
+    from hf_pack.api import checking
     from hf_pack.gpu.matrix_table import answers, lines
 
     matrix = checking.matrix()

@@ -56,7 +56,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from hf_pack import api, registries, wiring
+    from hf_pack import api, wiring
+    from hf_pack.api import registries
     from hf_pack.cli.progress import TerminalProgress
     from hf_pack.errors import UsageError
 

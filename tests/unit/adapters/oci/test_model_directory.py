@@ -15,9 +15,9 @@ import pytest
 from tests.embedded_stores import Quiet
 from tests.models import filler
 
-from hf_pack import registries
 from hf_pack.adapters.oci.layout import LayoutDirectory
 from hf_pack.adapters.oci.model_directory import write_model
+from hf_pack.api import registries
 from hf_pack.errors import Error, HubError, IntegrityError, UsageError
 from hf_pack.formats.oci.documents import MANIFEST, Descriptor, Manifest, digest_of
 from hf_pack.steps.oci_publish import Joined

@@ -106,6 +106,7 @@ def check(
 
     ``options.tensor_parallel`` repeats a single named GPU. Raises what :func:`facts_of` and :func:`gpus_for` raise.
     """
+    from hf_pack.runtimes.known_issues import parse_issues
     from hf_pack.steps.check import known_issues
 
     options = options or Options()
@@ -113,7 +114,7 @@ def check(
     facts = facts_of(name, workspace=workspace, store=store, progress=progress)
     answer = check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
     version = f"=={options.runtime_version}" if options.runtime_version else answer.runtime_versions
-    found = known_issues(facts, runtime, version, wiring.runtime_knowledge().issues())
+    found = known_issues(facts, runtime, version, parse_issues(_data("known-issues.toml")))
     return replace(answer, reasons=(*answer.reasons, *found))
 
 

@@ -1,0 +1,59 @@
+"""What a store holds: proved, and collected."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_pack import wiring
+from hf_pack.errors import UsageError
+from hf_pack.steps.quiet import QUIET
+
+if TYPE_CHECKING:
+    from hf_pack.model.findings import Collection
+    from hf_pack.ports import Progress
+    from hf_pack.steps.verify import Verified
+
+
+def verify(
+    names: Sequence[str],
+    *,
+    repair: bool = False,
+    caches: Sequence[str] = (),
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Verified:
+    """Re-hash packages (names, store paths or ``pname@version``) against lock and store; ``bad`` is empty when all
+    is well. With ``repair``, damaged objects are restored from the source where it still has the bytes, else from
+    binary caches (URLs; none: ``caches`` of ``hf-pack.toml``), which need no workspace."""
+    from hf_pack.steps import targets
+    from hf_pack.steps import verify as verifying
+    from hf_pack.steps.repair_from_caches import repair_from_caches
+
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
+    found = [targets.resolve(name, place, chosen) for name in names]
+    workers = os.cpu_count() or 1
+    verified = verifying.verify(found, chosen, workers, progress)
+    if not repair or not verified.bad:
+        return verified
+    urls = caches or (() if place is None else wiring.read_settings(place).caches)
+    if place is None and not urls:
+        raise UsageError(
+            "repair needs the workspace of the package, or a cache that has it",
+            hint="run it where hf-pack.toml is, or with --from URL",
+        )
+    if place is not None and any(target.package is not None for target in found):
+        places = wiring.open_places(place, chosen, progress)
+        verified = verifying.repair(verified, found, place, places, chosen, workers, progress)
+    if not verified.bad or not urls:
+        return verified
+    keys = wiring.read_trust((), False, place).keys
+    return repair_from_caches(verified, found, wiring.open_caches(caches, place), keys, chosen, workers, progress)
+
+
+def collect_garbage(*, dry_run: bool = False, store: str | None = None) -> Collection:
+    """Delete what no root keeps from the store, or say what would be deleted. Raises StoreError."""
+    return wiring.open_store(store).collect_garbage(dry_run=dry_run)
