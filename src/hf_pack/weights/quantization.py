@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.model_facts import language_configs
 from hf_pack.weights.quantization_scheme import UNKNOWN, scheme_of_config, scheme_of_tensors, torchao_type
-from hf_pack.weights.quantized_tensors import TensorScheme, scheme_of
+from hf_pack.weights.quantized_tensors import TensorScheme, packed_bits, scheme_of
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, child, whole
 
@@ -102,6 +102,10 @@ def detect(
     bits, group_size = _sizes(chosen)
     scheme, activations = scheme_of_config(chosen.method, chosen.config)
     notes, broken = _disagreement(chosen, seen, has_headers=bool(headers))
+    packed = packed_bits(headers, chosen.method, group_size)
+    if bits is not None and packed is not None and packed != bits:
+        notes.append(f"{chosen.source} says {bits} bits, but the tensors are packed with {packed} bits a weight.")
+        broken = True
     notes += [
         f"{other.source} says {other.method}, but {chosen.source} says {chosen.method} and is read first."
         for other in stated[1:]

@@ -109,3 +109,32 @@ def _eight_bit(roles: _Roles) -> TensorScheme | None:
             method="compressed-tensors", bits=8, group_size=None, evidence="INT8 weights with weight_scale"
         )
     return None
+
+
+def packed_bits(headers: Iterable[Header], method: str, group_size: int | None) -> int | None:
+    """Bits a weight by the shape of the first packed tensor beside its scales; None where it cannot be told.
+
+    GPTQ packs rows into int32, AWQ columns, compressed-tensors' ``weight_packed`` columns too. The groups along the
+    input (``group_size`` weights share a scale) tell how many inputs there are.
+    """
+    names = {tensor.name: tensor for header in headers for tensor in header.tensors}
+    for name, packed in names.items():
+        if method in ("awq", "gptq") and name.endswith(".qweight"):
+            scales = names.get(name.removesuffix("qweight") + "scales")
+        elif method == "compressed-tensors" and name.endswith(".weight_packed") and packed.dtype == "I32":
+            scales = names.get(name.removesuffix("weight_packed") + "weight_scale")
+        else:
+            continue
+        if scales is None or len(packed.shape) != 2 or len(scales.shape) != 2:
+            continue
+        if method == "awq":
+            words, values = packed.shape[1], scales.shape[1]
+        elif group_size is None or group_size <= 0:
+            continue
+        elif method == "gptq":
+            words, values = packed.shape[0], scales.shape[0] * group_size
+        else:
+            words, values = packed.shape[1], scales.shape[1] * group_size
+        if values and words * 32 % values == 0:
+            return words * 32 // values
+    return None

@@ -227,3 +227,75 @@ def test_gguf_counts_alone() -> None:
     found = detect({"quantization_config": {"quant_method": "fp8"}}, [], gguf=named)
     assert (found.method, found.source, found.notes) == ("gguf", "gguf header", ("The file's mix is Q4_1.",))
     assert detect(None, [], gguf=parse_prefix(gguf_file())).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("stated", "tensors", "right", "wrong"),
+    [
+        (
+            {"quant_method": "gptq", "group_size": 32, "sym": True, "desc_act": False},
+            [("a.qweight", "I32", (16, 64)), ("a.qzeros", "I32", (4, 8)), ("a.scales", "F16", (4, 64)),
+             ("a.g_idx", "I32", (128,))],
+            4,
+            8,
+        ),
+        (
+            {"quant_method": "awq", "group_size": 32, "zero_point": True},
+            [("a.qweight", "I32", (128, 8)), ("a.qzeros", "I32", (4, 8)), ("a.scales", "F16", (4, 64))],
+            4,
+            8,
+        ),
+    ],
+)  # fmt: skip
+def test_tensors_packed_with_another_number_of_bits(
+    stated: Config, tensors: list[tuple[str, str, tuple[int, ...]]], right: int, wrong: int
+) -> None:
+    assert not detect({"quantization_config": {**stated, "bits": right}}, [header(*tensors)]).broken
+    found = detect({"quantization_config": {**stated, "bits": wrong}}, [header(*tensors)])
+    assert found.broken
+    assert f"says {wrong} bits, but the tensors are packed with {right} bits" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("stated", "scheme", "activations"),
+    [
+        ({"quant_method": "fp8", "activation_scheme": "static"}, "fp8-tensor", "static"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block", "dynamic"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4", "dynamic"),
+        ({"quant_algo": "W4A16_NVFP4"}, "nvfp4-w4a16", None),
+        ({"quant_method": "modelopt", "quant_algo": "FP8"}, "modelopt-fp8", "static"),
+        ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, "unknown", None),
+        ({"quant_method": "mxfp4"}, "mxfp4-moe", None),
+        ({"quant_method": "torchao", "quant_type": {"default": {"_type": "Int4WeightOnlyConfig"}}},
+         "torchao-int4-weight-only", None),
+        ({"quant_method": "torchao", "quant_type": "float8_weight_only"}, "torchao-fp8-weight-only", None),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes", None),
+        ({"quant_method": "quark"}, "unknown", None),
+    ],
+)  # fmt: skip
+def test_the_row_of_the_matrix(stated: Config, scheme: str, activations: str | None) -> None:
+    found = detect({"quantization_config": stated}, [])
+    assert (found.scheme, found.activations) == (scheme, activations)
+
+
+@pytest.mark.parametrize(
+    ("weights", "inputs", "form", "scheme"),
+    [
+        ({"num_bits": 8, "type": "float", "strategy": "channel"}, {"num_bits": 8, "dynamic": True}, "", "fp8-channel"),
+        ({"num_bits": 8, "type": "float", "strategy": "block"}, {"num_bits": 8, "dynamic": True}, "", "fp8-block"),
+        ({"num_bits": 8, "type": "float", "strategy": "channel"}, None, "", "fp8-w8a16"),
+        ({"num_bits": 8, "type": "int", "strategy": "channel"}, {"num_bits": 8, "dynamic": True}, "", "int8-w8a8"),
+        ({"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128}, None, "pack-quantized", "wna16"),
+        ({"num_bits": 4, "type": "int", "strategy": "group"}, {"num_bits": 8, "type": "float"}, "", "w4a8-fp8"),
+        ({"num_bits": 4, "type": "float", "group_size": 16}, {"num_bits": 4, "dynamic": "local"}, "", "nvfp4"),
+        ({"num_bits": 4, "type": "float", "group_size": 16}, None, "", "nvfp4-w4a16"),
+        ({"num_bits": 4, "type": "float", "group_size": 32}, {"num_bits": 4}, "mxfp4-pack-quantized", "mxfp4-dense"),
+        ({"num_bits": 8, "type": "float", "group_size": 32}, {"num_bits": 8}, "mxfp8-quantized", "mxfp8"),
+    ],
+)
+def test_the_schemes_of_compressed_tensors(weights: Config, inputs: Config | None, form: str, scheme: str) -> None:
+    group = {"weights": weights, "input_activations": inputs}
+    stated = {"quant_method": "compressed-tensors", "format": form, "config_groups": {"group_0": group}}
+    assert detect({"quantization_config": stated}, []).scheme == scheme
+    mixed = {**stated, "config_groups": {"group_0": group, "group_1": {"weights": {"num_bits": 2}}}}
+    assert detect({"quantization_config": mixed}, []).scheme == "mixed"
