@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.weights.model_bytes import gguf_file, gguf_pair, header
 
@@ -294,8 +296,8 @@ def test_the_row_of_the_matrix(stated: Config, scheme: str, activations: str | N
     ],
 )
 def test_the_schemes_of_compressed_tensors(weights: Config, inputs: Config | None, form: str, scheme: str) -> None:
-    group = {"weights": weights, "input_activations": inputs}
-    stated = {"quant_method": "compressed-tensors", "format": form, "config_groups": {"group_0": group}}
+    group: Config = {"weights": weights, "input_activations": inputs}
+    stated: dict[str, Any] = {"quant_method": "compressed-tensors", "format": form, "config_groups": {"group_0": group}}
     assert detect({"quantization_config": stated}, []).scheme == scheme
-    mixed = {**stated, "config_groups": {"group_0": group, "group_1": {"weights": {"num_bits": 2}}}}
+    mixed: Config = {**stated, "config_groups": {"group_0": group, "group_1": {"weights": {"num_bits": 2}}}}
     assert detect({"quantization_config": mixed}, []).scheme == "mixed"
