@@ -23,6 +23,8 @@ from tests.end_to_end import NOBODY
 
 _READY_SECONDS = 400  #: a busy machine is slow to import; what goes wrong ends the process at once
 _ANSWER_SECONDS = 120
+#: How often SGLang looks for a route elsewhere when it starts, from a plain directory too; not its Python code.
+SGLANG_ATTEMPTS = 2
 _HEALTH = {"vllm": "/health", "sglang": "/health", "triton": "/v2/health/ready"}
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.environments import HERE, SMOLLM2_GGUF, SMOLLM2_SHA256, directory, missing, python
 from tests.e2e.packages import read_files
 from tests.e2e.sandbox import Sandbox
-from tests.e2e.serving import Host, chat, new_host, serving
+from tests.e2e.serving import SGLANG_ATTEMPTS, Host, chat, new_host, serving
 from tests.end_to_end import Built, Place, new_place, open_directory
 from tests.models import COMMIT, OTHER_COMMIT, write_hf_cache
 
@@ -70,9 +70,10 @@ def host(place: Place, box: Sandbox) -> Host:
 @pytest.mark.parametrize("runtime", ["vllm", "sglang"])
 def test_it_answers_rightly(runtime: str, packages: dict[str, Built], host: Host) -> None:
     assert len(packages["smollm2"].references) >= 3
+    before = host.sandbox.attempts()
     with serving(host, [packages["smollm2"].store_path], runtime) as server:
         assert "Paris" in chat(server, REPO_ID, QUESTION, 16)
-    assert host.sandbox.attempts() == 0
+    assert host.sandbox.attempts() - before <= (SGLANG_ATTEMPTS if runtime == "sglang" else 0)
 
 
 def test_the_gguf_file_loads(packages: dict[str, Built], host: Host) -> None:
@@ -80,7 +81,8 @@ def test_the_gguf_file_loads(packages: dict[str, Built], host: Host) -> None:
     hub = Path(packages["smollm2-gguf"].real_path, "share", "models", "hub")
     script = HERE / "scripts" / "chat_gguf.py"
     variables = [f"HF_HUB_CACHE={hub}", "HF_HUB_OFFLINE=1"]
+    before = host.sandbox.attempts()
     done = host.run("vllm", "env", *variables, python("vllm"), script, GGUF_REPO_ID, SMOLLM2_GGUF, QUESTION)
     assert "Paris" in json.loads(done.stdout)
     assert any(SMOLLM2_GGUF in path for path in packages["smollm2-gguf"].references), SMOLLM2_SHA256
-    assert host.sandbox.attempts() == 0
+    assert host.sandbox.attempts() == before

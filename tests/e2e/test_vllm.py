@@ -33,4 +33,4 @@ def test_a_patched_tokenizer_is_served_from_the_same_blobs(world: World, host: H
     assert world.packages["patched"].references == world.packages["dual-linked"].references
     with serving(host, [world.store_path("patched")], "vllm") as server:
         assert vllm_ids(server, REPO_ID, PROMPT, TOKENS) == world.said.ids
-        assert chat(server, REPO_ID, QUESTION, TOKENS) == world.chat_said.text
+        assert chat(server, REPO_ID, QUESTION, TOKENS).split() == world.chat_said.text.split()
