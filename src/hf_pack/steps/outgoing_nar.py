@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from queue import SimpleQueue
-from threading import Event, Semaphore, Thread
+from threading import Event
 
 from hf_pack.errors import HubError, IntegrityError, StoreError
 from hf_pack.model.path_info import PathInfo
 from hf_pack.ports import Readable
-
-_AHEAD = 4  #: chunks that were given on and are still to be hashed
-_WORTH_A_THREAD = 1 << 20  #: bytes
+from hf_pack.steps.hash_beside import HashBeside
 
 
 class OutgoingNar:
@@ -43,7 +39,7 @@ class OutgoingNar:
         if (offset, size) != (0, self.size):
             yield from self._read(offset, size)
             return
-        hasher = _Hasher(self.size)
+        hasher = HashBeside(self.size)
         try:
             left = self.size
             for chunk in self._read(0, size):
@@ -76,38 +72,3 @@ class OutgoingNar:
             f"{self._info.store_path} is damaged and was not published\n  {what}: expected {expected}, found {found}",
             hint=f"hf-pack verify {self._info.store_path} --repair",
         )
-
-
-class _Hasher:
-    """sha256 in a thread of its own, a few chunks behind."""
-
-    def __init__(self, size: int) -> None:
-        self._hash = hashlib.sha256()
-        self._thread: Thread | None = None
-        if size > _WORTH_A_THREAD:
-            self._chunks: SimpleQueue[bytes | None] = SimpleQueue()
-            self._turns = Semaphore(_AHEAD)
-            self._thread = Thread(target=self._run, name="hf-pack hash", daemon=True)
-            self._thread.start()
-
-    def update(self, chunk: bytes) -> None:
-        if self._thread is None:
-            self._hash.update(chunk)
-        else:
-            self._turns.acquire()
-            self._chunks.put(chunk)
-
-    def digest(self) -> bytes:
-        self.close()
-        return self._hash.digest()
-
-    def close(self) -> None:
-        if self._thread is not None:
-            self._chunks.put(None)
-            self._thread.join()
-            self._thread = None
-
-    def _run(self) -> None:
-        while (chunk := self._chunks.get()) is not None:
-            self._hash.update(chunk)
-            self._turns.release()

@@ -82,7 +82,7 @@ def publish(
     with store.session():
         store.keep([store_path])
         found = closure(store_path, store)
-        _require_provable(found, keys)
+        require_provable(found, keys)
         closure_size = sum(info.nar_size for info in found)
         entry = describe(found[-1], closure_size, store) if is_package(store_path, store) else None
         if entry is not None:
@@ -117,7 +117,7 @@ def publish(
     )
 
 
-def _require_provable(objects: Sequence[PathInfo], keys: Sequence[SecretKey]) -> None:
+def require_provable(objects: Sequence[PathInfo], keys: Sequence[SecretKey]) -> None:
     """Raises PolicyError for an object that nobody would take: without a content address, and not to be signed."""
     for info in objects:
         if info.content_address is None and not keys and not info.signatures:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -11,8 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_pack import durable
-from hf_pack.disk.locks import is_still
-from hf_pack.disk.write_back import WriteBack
+from hf_pack.disk.write_aside import write_aside
 from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
 from hf_pack.ports import SMALL, Progress, Readable
@@ -87,15 +85,7 @@ class DiskStorage:
         with self._as_hub_error(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             staging.mkdir(exist_ok=True)
-            staged = staging / hashlib.sha256(key.encode()).hexdigest()
-            with _held(staged) as descriptor:
-                if descriptor is None:
-                    progress.advance(contents.size)
-                    return 0
-                written = _write(descriptor, contents, progress)
-                staged.rename(place)
-                durable.sync(place.parent)
-                return written
+            return write_aside(staging / hashlib.sha256(key.encode()).hexdigest(), place, contents, progress)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
         """See :class:`hf_pack.ports.ObjectStorage`."""
@@ -124,43 +114,6 @@ class DiskStorage:
             raise HubError(
                 f"{place}: {error.strerror}", hint="free some space and run it again: it goes on" if full else ""
             ) from None
-
-
-@contextmanager
-def _held(staged: Path) -> Iterator[int | None]:
-    """The staged file, open and locked; None when who had it before us moved it to its place."""
-    descriptor = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor if is_still(staged, descriptor) else None
-    finally:
-        os.close(descriptor)
-
-
-def _write(descriptor: int, contents: Readable, progress: Progress) -> int:
-    """Make the file these bytes, leaving what of it is right already; returns the bytes written."""
-    there = os.fstat(descriptor).st_size
-    position = written = 0
-    write_back = WriteBack(descriptor)
-    try:
-        for chunk in contents.chunks(0, contents.size):
-            if position < there:
-                if os.pread(descriptor, len(chunk), position) == chunk:
-                    position += len(chunk)
-                    progress.advance(len(chunk))
-                    continue
-                there = 0
-            rest = memoryview(chunk)
-            while rest:
-                length = os.pwrite(descriptor, rest, position)
-                rest, position, written = rest[length:], position + length, written + length
-            write_back.wrote(written)
-            progress.advance(len(chunk))
-        os.ftruncate(descriptor, position)
-        write_back.finish()
-    finally:
-        write_back.stop()
-    return written
 
 
 def _raise_unless_missing(error: OSError) -> None:
