@@ -51,7 +51,7 @@ def test_an_error_without_a_file_names_the_store() -> None:
         ("SQLITE_CANTOPEN_FULLPATH", "as the owner"),
         ("SQLITE_FULL", "hf-pack gc"),
         ("SQLITE_BUSY", "another process"),
-        ("SQLITE_CORRUPT_VTAB", "restore"),
+        ("SQLITE_CORRUPT_VTAB", "store repair"),
         ("SQLITE_ERROR", ""),
     ],
 )
