@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hf_pack.gpu.choice import Choice
     from hf_pack.model.manifest import PathSource
     from hf_pack.ports import ModelRelations, Workspace
+    from hf_pack.runtimes.known_issues import Issue
 
 _MOST_RELATED = 40  #: variants that are asked for
 _READ_EXACTLY = 3  #: of them, whose headers are read
@@ -41,6 +42,14 @@ def catalogue() -> Catalogue:
 def matrix() -> Matrix:
     """What each runtime does with each quantization on each SM."""
     return parse_matrix(_data("quant-matrix.csv"))
+
+
+@cache
+def issues() -> tuple[Issue, ...]:
+    """What is known to go wrong in versions of runtimes."""
+    from hf_pack.runtimes.known_issues import parse_issues
+
+    return parse_issues(_data("known-issues.toml"))
 
 
 def local_gpus() -> LocalGpus:
@@ -106,15 +115,15 @@ def check(
 
     ``options.tensor_parallel`` repeats a single named GPU. Raises what :func:`facts_of` and :func:`gpus_for` raise.
     """
-    from hf_pack.runtimes.known_issues import parse_issues
+    from hf_pack.runtimes.requirement import exactly
     from hf_pack.steps.check import known_issues
 
     options = options or Options()
     chosen = gpus_for(gpus, memory)
     facts = facts_of(name, workspace=workspace, store=store, progress=progress)
     answer = check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
-    version = f"=={options.runtime_version}" if options.runtime_version else answer.runtime_versions
-    found = known_issues(facts, runtime, version, parse_issues(_data("known-issues.toml")))
+    versions = exactly(options.runtime_version) if options.runtime_version else answer.runtime_versions
+    found = known_issues(facts, runtime, versions, issues())
     return replace(answer, reasons=(*answer.reasons, *found))
 
 

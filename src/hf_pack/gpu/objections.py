@@ -36,12 +36,16 @@ _GROUPS = frozenset({-1, 32, 64, 128})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One sentence. ``kind`` is what it decides: ``unsupported``, ``unknown``, ``size``, or nothing."""
+    """One sentence. ``kind`` is what it decides: ``unsupported``, ``unknown``, ``size``, or nothing.
+
+    ``mend`` is what helps: a sentence, and where it is a manifest entry, its lines.
+    """
 
     level: Level
     text: str
     source: str = ""
     kind: Kind = ""
+    mend: str = ""
 
     @classmethod
     def error(cls, text: str, source: str = "", kind: Kind = "size") -> Self:

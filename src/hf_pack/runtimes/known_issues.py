@@ -110,14 +110,16 @@ def holds(condition: Condition, signs: ModelSigns) -> bool:
 
 
 def sentence(issue: Issue) -> str:
-    """The issue for a person: what, where, from whom; and the manifest entry, or what else helps."""
+    """The issue for a person: what and where."""
     where = ", ".join(f"{runtime} {versions or 'in any version'}" for runtime, versions in issue.runtimes.items())
-    mend = (
-        issue.advice
-        if issue.patch is None
-        else f"this in the manifest mends it:\n{manifest_text.patch_entry(issue.patch)}"
-    )
-    return f"known issue {issue.id}, {where}: {issue.symptom} ({issue.source}); {mend}"
+    return f"known issue {issue.id}, {where}: {issue.symptom}"
+
+
+def mend(issue: Issue) -> str:
+    """What helps: a sentence, or one that ends with the manifest entry on lines of its own."""
+    if issue.patch is None:
+        return issue.advice
+    return f"this in the manifest mends it:\n{manifest_text.patch_entry(issue.patch)}"
 
 
 def _issue(table: Mapping[str, object]) -> Issue:

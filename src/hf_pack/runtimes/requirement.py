@@ -16,6 +16,16 @@ def satisfies(version: str, requirement: str) -> bool:
     return SpecifierSet(requirement).contains(found, prereleases=True)
 
 
+def exactly(version: str | None) -> str:
+    """The specifier of one version; of one that is not known, or is none by PEP 440, that of every version."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        return "" if version is None else f"=={Version(version)}"
+    except InvalidVersion:
+        return ""
+
+
 def overlap(one: str, other: str) -> bool:
     """Whether some version meets both specifiers; decided at the versions that they name and just beside them."""
     from packaging.specifiers import SpecifierSet

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from hf_pack.errors import SourceError
 from hf_pack.gpu.facts import Facts
 from hf_pack.gpu.objections import Reason
+from hf_pack.gpu.settings import TRITON, VLLM
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import Selection
 from hf_pack.model.weight_formats import WeightFormat, weight_format
 from hf_pack.ports import Source, Store
-from hf_pack.runtimes.known_issues import Issue, ModelSigns, find
+from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentence
 from hf_pack.steps.choose_files import choose
 from hf_pack.steps.contents import Contents, LockedContents, StoredContents, stored_contents
 from hf_pack.steps.header_reading import first_read, header_reads, safetensors_header
@@ -21,18 +22,16 @@ from hf_pack.steps.summarise import summarise
 from hf_pack.steps.targets import Target
 from hf_pack.weights import safetensors
 from hf_pack.weights.gguf import GgufHeader, NeedMoreBytes, parse_prefix
-from hf_pack.weights.model_facts import model_facts
 from hf_pack.weights.quantization import Quantization, detect
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, loads_object
 from hf_pack.weights.tensor_parts import Part, WeightPart
 from hf_pack.weights.weights_error import HeaderError
 
-_TOKENIZER = "tokenizer_config.json"
 _CONFIGS = (
     "config.json",
     "params.json",
-    _TOKENIZER,
+    "tokenizer_config.json",
     "hf_quant_config.json",
     "quantize_config.json",
     "quant_config.json",
@@ -40,10 +39,10 @@ _CONFIGS = (
 _FIRST_GGUF_READ = 1 << 20
 
 
-def known_issues(facts: Facts, runtime: str, version: str, issues: Iterable[Issue]) -> tuple[Reason, ...]:
-    """What is known to go wrong with this model in ``version`` (a specifier) of a runtime; it forbids nothing.
+def known_issues(facts: Facts, runtime: str, versions: str, issues: Iterable[Issue]) -> tuple[Reason, ...]:
+    """What is known to go wrong with this model in ``versions`` (a specifier) of a runtime; it forbids nothing.
 
-    Of a model on the Hub only the files that were read count, which tokenizer_config.json is not among.
+    Of Triton, the versions are those of the vLLM that it has.
     """
     signs = ModelSigns(
         configs=facts.configs,
@@ -51,9 +50,10 @@ def known_issues(facts: Facts, runtime: str, version: str, issues: Iterable[Issu
         tensor_dtypes=tuple({part.dtype for part in facts.weight_parts or ()}),
         repo_id=facts.repo_id,
     )
+    engine = VLLM if runtime == TRITON else runtime
     return tuple(
-        Reason.warning(f"known issue {issue.id}: {issue.symptom}", issue.source)
-        for issue in find(issues, signs, {runtime: version})
+        Reason(level="warning", text=sentence(issue), source=issue.source, mend=mend(issue))
+        for issue in find(issues, signs, {engine: versions})
     )
 
 
@@ -112,14 +112,12 @@ def facts_of_source(source: Source, selection: Selection | None = None) -> Facts
     chosen = choose(listing.place, sizes, selection or Selection(), lambda _: b"{}").files
     weights = [offered[path] for path in chosen if weight_format(path) is WeightFormat.SAFETENSORS]
     ggufs = [offered[path] for path in chosen if weight_format(path) is WeightFormat.GGUF]
-    wanted = [path for path in _CONFIGS if path in offered and path != _TOKENIZER]
+    wanted = [path for path in _CONFIGS if path in offered]
     source.prepare(
         [*((path, None) for path in wanted), *((file.path, first_read(file)) for file in (*weights, *ggufs[:1]))]
     )
     source.prepare(header_reads(source, weights))
     configs = {path: _parsed(path, source.read(path)) for path in wanted}
-    if _TOKENIZER in offered and model_facts(configs.get("config.json"), None).context_length is None:
-        configs[_TOKENIZER] = _parsed(_TOKENIZER, source.read(_TOKENIZER))  # it may say how long contexts may be
     try:
         headers = [safetensors_header(source, file) for file in weights]
         gguf = _gguf(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None

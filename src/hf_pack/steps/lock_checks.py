@@ -9,7 +9,7 @@ from hf_pack.model import patches
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.manifest import HubSource, Manifest
 from hf_pack.ports import Source
-from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, sentence
+from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentence
 from hf_pack.steps.engine_parameters import Schemas, check_parameters
 from hf_pack.steps.inspect_source import Inspection
 from hf_pack.weights.strict_json import JsonValue, loads_object
@@ -45,7 +45,7 @@ def check_before_lock(
         repo_id=str(_repo_id(manifest, source) or ""),
     )
     found = find(knowledge.issues(), signs, manifest.runtimes)
-    return (*notes, *(sentence(issue) for issue in found))
+    return (*notes, *(f"{sentence(issue)} ({issue.source}); {mend(issue)}" for issue in found))
 
 
 def _repo_id(manifest: Manifest, source: Source) -> RepoId | None:

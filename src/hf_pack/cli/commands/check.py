@@ -11,6 +11,7 @@ from hf_pack.cli.output import print_json, size_words, table, talk
 if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
     from hf_pack.gpu.choice import Choice
+    from hf_pack.gpu.objections import Reason
 
 _EXIT = 7  # not compatible (DESIGN.md, section 6)
 
@@ -79,6 +80,12 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if found.verdict in good else _EXIT
 
 
+def said(reason: Reason) -> str:
+    """One reason for a person: its source behind it, below it what helps."""
+    source = f" [{reason.source}]" if reason.source else ""
+    return "\n  ".join((f"{reason.text}{source}", *reason.mend.splitlines()))
+
+
 def _print_choices(choices: tuple[Choice, ...]) -> None:
     table(
         [("", "verdict", "model", "format", "kernel", "weights", "longest context", "from")]
@@ -136,7 +143,7 @@ def _print(found: Check) -> None:
         rows.append(("at once", f"{found.concurrency:g} requests of {found.context_length or 0:,} tokens"))
     table(rows)
     for reason in found.reasons:
-        talk(f"{reason.level}: {reason.text}" + (f" [{reason.source}]" if reason.source else ""))
+        talk(f"{reason.level}: {said(reason)}")
     for change in found.changes:
         longest = f" (up to {change.max_model_len:,} tokens)" if change.max_model_len else ""
         talk(f"it would fit with {change.what}: {change.arguments}{longest}")

@@ -36,7 +36,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def start_arguments(parser: argparse.ArgumentParser) -> None:
     """``--no-check``, ``--prompt``, ``--timeout``."""
-    parser.add_argument("--no-check", action="store_true", help="start even if this machine's GPUs do not suit")
+    parser.add_argument(
+        "--no-check", action="store_true", help="start even if this machine's GPUs do not suit, and ask nothing"
+    )
     parser.add_argument("--prompt", default="Hello, my name is", help="with --smoke: what is sent")
     parser.add_argument(
         "--timeout", type=seconds, default=900.0, help="with --smoke: seconds to become ready, and for an answer"
@@ -92,12 +94,12 @@ def with_free_port(asked: Asked, machine: Machine) -> Asked:
 
 def serve(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -> int:
     """Check, then become the runtime, or test it."""
-    from hf_pack.cli.gpu_check import gpu_warnings
+    from hf_pack.cli.start_check import warnings_before
     from hf_pack.steps.serve import require_ready
 
     warnings = require_ready(prepared, machine)
     if not arguments.no_check:
-        warnings += gpu_warnings(prepared, arguments.store)
+        warnings += warnings_before(prepared, arguments.store)
     serving.say_notes(prepared)
     for warning in warnings:
         talk(f"warning: {warning}")

@@ -1,9 +1,11 @@
-"""The one place where serving asks whether the packages run on this machine's GPUs."""
+"""The one place where serving asks whether packages run here: known issues of the runtime, and this machine's GPUs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from hf_pack.api import checking
 from hf_pack.errors import CompatibilityError
 
 if TYPE_CHECKING:
@@ -17,13 +19,33 @@ _FRACTION = ("--gpu-memory-utilization", "--mem-fraction-static")
 _CPU = "cpu"
 
 
-def gpu_warnings(prepared: Prepared, store: str | None) -> tuple[str, ...]:
-    """What speaks against the command that is about to start without forbidding it; empty where there is no GPU, or the
-    runtime uses none.
+def warnings_before(prepared: Prepared, store: str | None) -> tuple[str, ...]:
+    """What speaks against the command that is about to start without forbidding it.
 
-    Raises CompatibilityError when a package does not run on the GPUs that it gets, or does not fit.
+    Raises CompatibilityError when a package does not run on the GPUs that it gets, or does not fit; where there is no
+    GPU, or the runtime uses none, only issues that are known of the runtime's version count.
     """
-    from hf_pack.api import checking
+    facts = [checking.facts_of(str(package.store_path), store=store) for package in prepared.packages]
+    return (*_known_issues(prepared, facts), *_gpu_warnings(prepared, facts))
+
+
+def _known_issues(prepared: Prepared, facts: Sequence[Facts]) -> Iterator[str]:
+    from hf_pack.cli.commands.check import said
+    from hf_pack.runtimes.requirement import exactly
+    from hf_pack.steps.check import known_issues
+
+    for package, known in zip(prepared.packages, facts, strict=True):
+        for reason in known_issues(known, prepared.runtime.name, exactly(_engine_version(prepared)), checking.issues()):
+            yield f"{package.served.label}: {said(reason)}"
+
+
+def _engine_version(prepared: Prepared) -> str | None:
+    """Triton's own version says nothing of the vLLM that it has."""
+    installed = prepared.installed
+    return installed.version if installed is not None and prepared.runtime.name != "triton" else None
+
+
+def _gpu_warnings(prepared: Prepared, facts_of: Sequence[Facts]) -> tuple[str, ...]:
     from hf_pack.gpu.check import Verdict, check
     from hf_pack.gpu.facts import Options
 
@@ -35,8 +57,7 @@ def gpu_warnings(prepared: Prepared, store: str | None) -> tuple[str, ...]:
         return ()
     here = checking.gpus_for(())
     warnings = []
-    for package in prepared.packages:
-        facts = checking.facts_of(str(package.store_path), store=store)
+    for package, facts in zip(prepared.packages, facts_of, strict=True):
         count = _whole(_given(_TENSOR_PARALLEL, words)) or _stated_parallelism(facts, prepared.runtime.name)
         if count > len(here):
             raise CompatibilityError(
@@ -49,8 +70,7 @@ def gpu_warnings(prepared: Prepared, store: str | None) -> tuple[str, ...]:
             memory_fraction=_number(_given(_FRACTION, words)),
             dtype=_given(("--dtype",), words),
             kv_dtype=_given(("--kv-cache-dtype",), words),
-            # Triton's own version says nothing of the vLLM that it has.
-            runtime_version=version if prepared.runtime.name != "triton" else None,
+            runtime_version=_engine_version(prepared),
         )
         answer = check(facts, here[:count], prepared.runtime.name, options, checking.matrix())
         if answer.verdict in (Verdict.UNSUPPORTED, Verdict.DOES_NOT_FIT):
