@@ -10,19 +10,16 @@ from dataclasses import dataclass
 
 from hf_pack.gpu.catalogue import GIB, MIB, Gpu
 from hf_pack.gpu.facts import Facts, Options
+from hf_pack.gpu.sglang_names import SGLANG_NAMES
 from hf_pack.model.json_value import JsonObject, JsonValue
 from hf_pack.weights.cache_layers import language_config
 from hf_pack.weights.strict_json import child, whole
 
 VLLM, SGLANG, TRITON = "vllm", "sglang", "triton"
 
-_SGLANG_KEYS = {
-    "max_model_len": "context_length",
-    "gpu_memory_utilization": "mem_fraction_static",
-    "tensor_parallel_size": "tp_size",
-    "max_num_batched_tokens": "chunked_prefill_size",
-    "max_num_seqs": "max_running_requests",
-}
+#: Theirs to ours; the share of the memory that the package states for SGLang is SGLang's.
+_FROM_SGLANG = {theirs: ours for ours, theirs in SGLANG_NAMES.items()}
+_FROM_SGLANG |= {"mem_fraction_static": "gpu_memory_utilization"}
 _ALREADY_SCALED = frozenset({"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling"})
 
 
@@ -59,8 +56,7 @@ def engine_parameters(facts: Facts, runtime: str) -> JsonObject:
     if runtime == TRITON:
         return {**vllm, **own}
     vllm.pop("gpu_memory_utilization", None)  # SGLang's fraction is of another thing, and its default holds
-    back = {theirs: ours for ours, theirs in _SGLANG_KEYS.items()}
-    return {**vllm, **{back.get(key, key): value for key, value in own.items()}}
+    return {**vllm, **{_FROM_SGLANG.get(key, key): value for key, value in own.items()}}
 
 
 def resolve(facts: Facts, gpu: Gpu, count: int, runtime: str, options: Options) -> Settings:

@@ -1,38 +1,14 @@
-"""vLLM's engine parameters in SGLang's words, as far as it has them (``sglang/srt/arg_groups/fields``, 0.5)."""
+"""vLLM's engine parameters in SGLang's words, as far as it has them: names, values, switches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from hf_pack.gpu.sglang_names import SGLANG_NAMES
 from hf_pack.model.json_value import JsonObject, JsonValue
 from hf_pack.runtimes.flags import word
 
-#: Same meaning under another name, or under the same one.
-_RENAMED: Mapping[str, str] = {
-    "cpu_offload_gb": "cpu_offload_gb",
-    "data_parallel_size": "dp_size",
-    "disable_custom_all_reduce": "disable_custom_all_reduce",
-    "dtype": "dtype",
-    "enable_lora": "enable_lora",
-    "enforce_eager": "disable_cuda_graph",
-    "hf_overrides": "json_model_override_args",
-    "limit_mm_per_prompt": "limit_mm_data_per_request",
-    "max_lora_rank": "max_lora_rank",
-    "max_loras": "max_loras_per_batch",
-    "max_model_len": "context_length",
-    "max_num_batched_tokens": "chunked_prefill_size",
-    "max_num_queued_reqs": "max_queued_requests",
-    "max_num_seqs": "max_running_requests",
-    "nnodes": "nnodes",
-    "node_rank": "node_rank",
-    "pipeline_parallel_size": "pp_size",
-    "seed": "random_seed",
-    "served_model_name": "served_model_name",
-    "stream_interval": "stream_interval",
-    "tensor_parallel_size": "tp_size",
-    "trust_remote_code": "trust_remote_code",
-}
 #: Keys whose values have other names, or names of which SGLang has some: vLLM's value to SGLang's.
 _VALUES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "kv_cache_dtype": (
@@ -109,8 +85,8 @@ def _one(key: str, value: JsonValue) -> JsonObject | None:
         return {key: int(value)} if value.is_integer() else None
     if key == "limit_mm_per_prompt" and not _are_counts(value):
         return None
-    if key in _RENAMED:
-        return {_RENAMED[key]: value}
+    if key in SGLANG_NAMES:
+        return {SGLANG_NAMES[key]: value}
     if key in _VALUES:
         name, values = _VALUES[key]
         return {name: values[value]} if isinstance(value, str) and value in values else None

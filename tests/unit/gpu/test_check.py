@@ -12,7 +12,10 @@ from hf_pack.api import checking
 from hf_pack.gpu.catalogue import GIB, Gpu
 from hf_pack.gpu.check import Check, Verdict, check
 from hf_pack.gpu.facts import Facts, Options
+from hf_pack.gpu.settings import resolve
 from hf_pack.weights.quantization import detect
+
+(L4,) = checking.gpus_for(["L4"])
 
 
 def asked(known: Facts, *gpus: str, runtime: str = "vllm", **options: Any) -> Check:
@@ -53,6 +56,17 @@ def test_sglang_starts_and_refuses_long_requests() -> None:
     assert found.verdict is Verdict.OK
     assert any("refuses requests longer" in reason.text for reason in found.reasons)
     assert asked(facts("Llama-3.1-8B"), "T4", runtime="sglang").verdict is Verdict.UNSUPPORTED
+
+
+def test_sglangs_own_names_are_understood_and_vllms_fraction_is_not_its() -> None:
+    own = {"context_length": 4096, "mem_fraction_static": 0.5, "max_running_requests": 7, "disable_cuda_graph": True}
+    both = {"vllm": {"gpu_memory_utilization": 0.3, "max_model_len": 512}, "sglang": own}
+    settings = resolve(changed(facts("Llama-3.1-8B"), engine_parameters=both), L4, 1, "sglang", Options())
+    assert (settings.max_model_len, settings.memory_fraction, settings.sequences) == (4096, 0.5, 7)
+    assert settings.eager
+    default = resolve(facts("Llama-3.1-8B"), L4, 1, "sglang", Options()).memory_fraction
+    alone = changed(facts("Llama-3.1-8B"), engine_parameters={"vllm": both["vllm"]})
+    assert resolve(alone, L4, 1, "sglang", Options()).memory_fraction == default
 
 
 def test_auto_fit_takes_what_there_is() -> None:
