@@ -184,13 +184,21 @@ def _elsewhere(
 
 
 def open_storage(url: str, *, where: str = "--to") -> ObjectStorage:
-    """The binary cache at ``file://``, ``http(s)://``, ``s3://``, ``gs://`` or ``az://``; nothing is asked yet.
+    """The binary cache at ``file://``, ``http(s)://``, ``s3://``, ``gs://`` or ``az://``, or in an archive; nothing is
+    asked yet.
 
     ``where`` the URL stands is said in errors. Raises UsageError, UnknownKindError for a URL of another kind.
     """
     from hf_pack.adapters.object_storage import opening
 
     return opening.open_storage(url, where=where)
+
+
+def is_archive(url: str) -> bool:
+    """Whether it names a file, as :func:`open_storage` takes it for an archive of packages."""
+    from hf_pack.adapters.object_storage.opening import archive_at
+
+    return archive_at(url) is not None
 
 
 def open_caches(urls: Sequence[str], workspace: Workspace | None) -> tuple[ObjectCache, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hf_pack.api.comparing import diff
 from hf_pack.api.packages import add, build, bump, init, lock, plan, stale
 from hf_pack.api.packages import outdated as outdated
+from hf_pack.api.shipping import export_archive as export_archive
 from hf_pack.api.shipping import publish
 from hf_pack.api.shipping import pull as pull
 from hf_pack.api.shipping import pull_partial as pull_partial

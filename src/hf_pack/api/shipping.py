@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hf_pack.adapters.nar_packer import Compression
     from hf_pack.model.published import Published
     from hf_pack.ports import Progress
+    from hf_pack.steps.archive import Archived
     from hf_pack.steps.publish import Shipped
     from hf_pack.steps.pull_packages import Pulled
     from hf_pack.steps.pull_partial import Partial
@@ -52,6 +53,34 @@ def publish(
     )
 
 
+def export_archive(
+    names: Sequence[str],
+    output: Path | str,
+    *,
+    sign: Sequence[Path | str] = (),
+    workspace: Path | str = ".",
+    store: str | None = None,
+    progress: Progress = QUIET,
+) -> Archived:
+    """Write packages (names, store paths, ``pname@version``) with all that they refer to as one tar (``-``: stdout).
+
+    It is a whole binary cache, which :func:`pull` reads as it is, and stock Nix where it is unpacked. ``sign`` are
+    secret key files. Raises UsageError, StoreError, IntegrityError, PolicyError.
+    """
+    from functools import partial
+
+    from hf_pack.adapters.archive_file import write_archive, write_to_stdout
+    from hf_pack.adapters.key_files import read_secret_key
+    from hf_pack.steps import archive as archiving
+    from hf_pack.steps.locate import locate
+
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
+    keys = [read_secret_key(Path(path)) for path in sign]
+    store_paths = [locate(name, place, chosen) for name in names]
+    write = write_to_stdout if output == "-" else partial(write_archive, Path(output).absolute())
+    return archiving.archive(store_paths, chosen, keys, write, progress)
+
+
 def search(text: str = "", *, caches: Sequence[str] = (), workspace: Path | str = ".") -> tuple[Published, ...]:
     """Versions that were published to binary caches (URLs; none: ``caches`` of ``hf-pack.toml``) and hold every word
     of ``text``. Raises UsageError, HubError."""
@@ -78,18 +107,20 @@ def pull(
 ) -> Pulled:
     """Bring published packages (``pname``, ``pname@version`` or a store path) with all that they refer to.
 
-    ``caches`` are URLs (none: ``caches`` of ``hf-pack.toml``). A link keeps each package: at ``root``, else in the
+    No names mean all that the caches list. ``caches`` are URLs, or archives of :func:`export_archive` (none: ``caches``
+    of ``hf-pack.toml``). A link keeps each package: at ``root``, else in the
     user's state. Raises UsageError, HubError, IntegrityError, PolicyError for a signature that is missing, StoreError.
     """
     from hf_pack.adapters.pulled_links import make_link, usual_place
     from hf_pack.steps import pull_packages
 
-    if root is not None and len(names) != 1:
-        raise UsageError("--root is for one package", hint="pull the packages one by one")
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
-    trust = wiring.read_trust(trusted_keys, require_signature, place)
+    opened, trust = wiring.open_caches(caches, place), wiring.read_trust(trusted_keys, require_signature, place)
+    wanted = names or pull_packages.all_names(opened)
+    if root is not None and len(wanted) != 1:
+        raise UsageError("--root is for one package", hint="pull the packages one by one")
     with chosen.session():
-        pulled = pull_packages.pull(names, wiring.open_caches(caches, place), chosen, trust, progress)
+        pulled = pull_packages.pull(wanted, opened, chosen, trust, progress)
         for _, info in pulled.packages:
             usual = usual_place(wiring.pulled_links(), chosen.url, info.store_path)
             link = make_link(usual if root is None else Path(root), chosen.real_path(info.store_path))

@@ -65,6 +65,15 @@ def pull(texts: Sequence[str], caches: Sequence[ObjectCache], store: Store, trus
     return Pulled(packages=tuple(packages), brought=brought)
 
 
+def all_names(caches: Sequence[ObjectCache]) -> tuple[str, ...]:
+    """Every ``pname@version`` that the caches list. Raises UsageError when that is none."""
+    listed = [entry for cache in caches for entry in read_index(cache.storage)]
+    if not listed:
+        places = "".join(f"\n  {cache.name}" for cache in caches)
+        raise UsageError(f"no package is listed{places}", hint="name a store path")
+    return tuple(dict.fromkeys(f"{entry.pname}@{entry.version}" for entry in listed))
+
+
 def choose(text: str, caches: Sequence[ObjectCache], trust: Trust, progress: Progress) -> Choice:
     """The store path itself; of ``pname@version`` what the first cache that lists it says; of a ``pname`` the newest.
 

@@ -28,8 +28,14 @@ class UnknownKindError(UsageError):
 def open_storage(url: str, *, where: str) -> ObjectStorage:
     """Nothing is asked yet. ``where`` the URL stands is said in errors (``--to``, ``hf-pack.toml: caches``).
 
+    A file is an archive of ``hf-pack export --to tar``, by its path too.
+
     Raises UsageError for what is no URL or has a parameter that is not known, UnknownKindError.
     """
+    if (archive := archive_at(url)) is not None:
+        from hf_pack.adapters.object_storage.tar import TarStorage
+
+        return TarStorage(archive)
     parts = _parts_of(url, where)
     name = _name_of(parts)
     if parts.scheme not in KINDS:
@@ -65,6 +71,15 @@ def open_storage(url: str, *, where: str) -> ObjectStorage:
     return open_cloud(parts.scheme, bucket, prefix, name, found)
 
 
+def archive_at(url: str) -> Path | None:
+    """The file that a path or a ``file://`` URL names; None for anything else."""
+    path = Path(unquote(url.removeprefix("file://")) if url.startswith("file://") else url)
+    try:
+        return path.absolute() if path.is_file() else None
+    except OSError:  # of a text that is no name
+        return None
+
+
 def _name_of(parts: SplitResult) -> str:
     """The URL without user, password and query, which may be secret."""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
@@ -82,6 +97,7 @@ def _parts_of(url: str, where: str) -> SplitResult:
         return parts
     raise UsageError(
         "this is not the URL of a cache\n"
-        f"  {where}: expected file:///DIRECTORY, http(s)://HOST/PATH or s3://BUCKET/PREFIX, found {shown(url)}",
+        f"  {where}: expected file:///DIRECTORY, http(s)://HOST/PATH, s3://BUCKET/PREFIX or an archive that is there, "
+        f"found {shown(url)}",
         hint="a directory is file:// with its absolute path",
     )

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_pack.cli.archives import archive_arguments, to_archive
 from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.kubernetes import kubernetes_arguments, to_kubernetes
 from hf_pack.cli.output import count_words, print_json, size_words, talk
@@ -16,27 +17,29 @@ if TYPE_CHECKING:
     from hf_pack.steps.packages import Package
 
 
-FORMATS = ("nix", "flox", "dir", "oci-layout", "k8s")
+FORMATS = ("nix", "flox", "dir", "tar", "oci-layout", "k8s")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     name_argument(
         parser,
         many=True,
-        help_text="packages of this workspace, none means all; for dir and oci-layout also store paths, pname@version",
+        help_text="packages of this workspace, none means all; for dir, tar and oci-layout also store paths, "
+        "pname@version",
     )
     parser.add_argument("--to", choices=FORMATS, required=True, help="what is written")
     parser.add_argument(
         "--output",
-        metavar="DIR",
-        help="where (default: for nix the workspace's nix/, for flox the workspace, for dir ./NAME, for oci-layout "
-        "./oci-layout)",
+        metavar="PLACE",
+        help="where (default: for nix the workspace's nix/, for flox the workspace, for dir ./NAME, for tar "
+        "./packages.tar, - is stdout; for oci-layout ./oci-layout)",
     )
     parser.add_argument(
         "--hard-links",
         action="store_true",
         help="with --to dir: the store's own files, no disk; who writes there changes the store",
     )
+    archive_arguments(parser.add_argument_group("with --to tar"))
     shape_arguments(parser.add_argument_group("with --to oci-layout"))
     kubernetes_arguments(parser.add_argument_group("with --to k8s"))
     store_argument(parser)
@@ -49,6 +52,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     if arguments.to == "dir":
         return _to_directories(arguments)
+    if arguments.to == "tar":
+        return to_archive(arguments)
     if arguments.to == "k8s":
         return to_kubernetes(arguments)
     if arguments.to == "oci-layout":
@@ -167,6 +172,8 @@ COMMAND = Command(
         "--to flox makes the workspace a repository for `flox build` and `flox publish`: .flox/pkgs/NAME.nix, and\n"
         "the environment's files where they are missing.\n"
         "--to dir writes built packages as plain directories, with no link out of them.\n"
+        "--to tar writes built packages with all that they refer to into one file: `hf-pack pull --from FILE` takes\n"
+        "them out on a machine without a network; unpacked it is a binary cache for stock Nix.\n"
         "--to oci-layout writes built packages into a directory that container tools read (skopeo, umoci, podman), as\n"
         "they would be in a registry: `skopeo copy --all --preserve-digests oci:DIR:TAG docker://…` sends it on."
     ),
@@ -176,6 +183,7 @@ COMMAND = Command(
         "hf-pack export my-model --to nix --output ../infrastructure/models",
         "hf-pack export my-model --to flox",
         "hf-pack export my-model --to dir --output /srv/my-model",
+        "hf-pack export --to tar --output /media/usb/models.tar",
         "hf-pack export my-model --to oci-layout --output /media/usb/models",
     ),
     arguments=_arguments,

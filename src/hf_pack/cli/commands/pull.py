@@ -15,15 +15,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "names",
         metavar="NAME",
         nargs="*",
-        help="what was published: pname (its newest build), pname@version, store path; a registry needs none",
+        help="what was published: pname (its newest build), pname@version, store path; none: what the registry "
+        "or the archive holds",
     )
     parser.add_argument(
         "--from",
         dest="caches",
         metavar="URL",
         action="append",
-        help="a binary cache; may be repeated, the first that has an object gives it (default: caches in "
-        "hf-pack.toml); or a registry, oci://REGISTRY/REPOSITORY[:TAG]; or an OCI layout, oci-layout:DIR[:TAG]",
+        help="a binary cache, or an archive of `export --to tar`; may be repeated, the first that has an object gives "
+        "it (default: caches in hf-pack.toml); or a registry, oci://REGISTRY/REPOSITORY[:TAG]; or an OCI layout, "
+        "oci-layout:DIR[:TAG]",
     )
     parser.add_argument(
         "--require-signature",
@@ -65,7 +67,8 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.output is None:
             say_store(arguments.store)
         return pull_from_registry(arguments, addresses[0])
-    if not arguments.names:
+    archives = [url for url in arguments.caches or () if wiring.is_archive(url)]
+    if not arguments.names and (not archives or arguments.only or len(archives) < len(arguments.caches)):
         raise UsageError("which package?", hint="hf-pack search lists what caches hold")
     if (arguments.output is None) != (arguments.only is None) or (arguments.only and len(arguments.names) > 1):
         raise UsageError(
@@ -142,7 +145,7 @@ def _partial(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     name="pull",
-    summary="packages from a binary cache or a registry, with all that they refer to",
+    summary="packages from a binary cache, an archive or a registry, with all that they refer to",
     description=(
         "Brings what the store lacks, proves every byte, prints one store path a line. An interrupted pull goes on\n"
         "where it was. A link in $XDG_STATE_HOME/hf-pack/pulled keeps each package until it is removed (`hf-pack\n"
@@ -151,6 +154,7 @@ COMMAND = Command(
     examples=(
         "hf-pack pull vllm-qwen3.5-2b --from https://cache.example.org",
         "hf-pack pull vllm-qwen3.5-2b@1.0.0+ca88e16 --from s3://models/cache --require-signature --trusted-key KEY",
+        "hf-pack pull --from /media/usb/models.tar",
         "hf-pack pull --from oci://registry.example.org/models/my-model:1.0.0_ca88e16",
         "hf-pack pull /nix/store/…-my-model-1.0.0+0000000 --from file:///mnt/usb/cache --root ./model",
     ),

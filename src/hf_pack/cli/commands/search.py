@@ -15,7 +15,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         dest="cache",
         metavar="URL",
         action="append",
-        help="a binary cache that was published to; may be repeated (default: caches in hf-pack.toml)",
+        help="a binary cache that was published to, or an archive; may be repeated (default: caches in hf-pack.toml)",
     )
 
 
