@@ -233,6 +233,9 @@ class MemoryStore:
                 problems.append("content address: that of another path")
         return tuple(Problem(store_path=store_path, path="", problem=problem) for problem in problems)
 
+    def proved(self, objects: Mapping[StorePath, Hash | None]) -> dict[StorePath, int]:
+        return {}  # it remembers nothing
+
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         self._put_blob(blob, _proven(file, blob.sha256))
 

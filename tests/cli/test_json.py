@@ -65,6 +65,9 @@ def test_verify(place: Place, damage: Damage) -> None:
     assert place.done("verify", "tiny-llm", "--json").document == {
         "ok": True,
         "checked": 2,
+        "read": 2,
+        "skipped": 0,
+        "oldest_proof": 0,
         "bad": [],
         "repaired": [],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,25 +19,37 @@ if TYPE_CHECKING:
 
 
 def verify(
-    names: Sequence[str],
+    names: Sequence[str] = (),
     *,
+    everything: bool = False,
+    quick: bool = False,
+    older_than: int | None = None,
     repair: bool = False,
     caches: Sequence[str] = (),
     workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
 ) -> Verified:
-    """Re-hash packages (names, store paths or ``pname@version``) against lock and store; ``bad`` is empty when all
-    is well. With ``repair``, damaged objects are restored from the source where it still has the bytes, else from
-    binary caches (URLs; none: ``caches`` of ``hf-pack.toml``), which need no workspace."""
+    """Re-hash packages (names, store paths or ``pname@version``) against lock and store, or ``everything`` that the
+    store holds; ``bad`` is empty when all is well.
+
+    With ``quick``, what was proved once and has not changed since by its files' identity is not read; with
+    ``older_than``, what was proved in that many seconds. With ``repair``, damaged objects are restored from the source
+    where it still has the bytes, else from binary caches (URLs; none: ``caches`` of ``hf-pack.toml``), which need no
+    workspace.
+    """
     from hf_pack.steps import targets
     from hf_pack.steps import verify as verifying
     from hf_pack.steps.repair_from_caches import repair_from_caches
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     found = [targets.resolve(name, place, chosen) for name in names]
+    if everything:
+        found += [targets.Target(store_path=info.store_path) for info in chosen.all_paths()]
+    now = int(time.time())
+    recent = verifying.Recent(now=now, since=0 if quick else None if older_than is None else now - older_than)
     workers = os.cpu_count() or 1
-    verified = verifying.verify(found, chosen, workers, progress)
+    verified = verifying.verify(found, chosen, workers, progress, recent)
     if not repair or not verified.bad:
         return verified
     urls = caches or (() if place is None else wiring.read_settings(place).caches)
@@ -47,11 +60,12 @@ def verify(
         )
     if place is not None and any(target.package is not None for target in found):
         places = wiring.open_places(place, chosen, progress)
-        verified = verifying.repair(verified, found, place, places, chosen, workers, progress)
+        verified = verifying.repair(verified, found, place, places, chosen, workers, progress, recent)
     if not verified.bad or not urls:
         return verified
     keys = wiring.read_trust((), False, place).keys
-    return repair_from_caches(verified, found, wiring.open_caches(caches, place), keys, chosen, workers, progress)
+    offers = wiring.open_caches(caches, place)
+    return repair_from_caches(verified, found, offers, keys, chosen, workers, progress, recent)
 
 
 def collect_garbage(*, dry_run: bool = False, store: str | None = None) -> Collection:

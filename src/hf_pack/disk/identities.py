@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
 
+from hf_pack.disk.memory_file import attempt
 from hf_pack.formats.hashes import Hash, HashAlgorithm
 
 _QUIET_NS = 2_000_000_000
 _MOST_ENTRIES = 100_000
-_BUSY_TIMEOUT = 5.0  # seconds
 
 _TABLE = """create table if not exists Files (
   sequence integer primary key autoincrement, device text not null, inode text not null, size integer not null,
   modified integer not null, changed integer not null, sha256 blob not null, unique (device, inode)
 )"""
-
-# What another process, a full disk or missing rights cause; any other error is in the file itself.
-_PASSING_ERRORS = (
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_NOMEM,
-)
-
-_T = TypeVar("_T")
 
 
 class Identities:
@@ -67,7 +51,7 @@ class Identities:
             ).fetchone()
             return None if row is None else Hash(HashAlgorithm.SHA256, bytes(row[0]))
 
-        return self._attempt(query)
+        return attempt(self._path, _TABLE, query)
 
     def remember(self, path: Path, before: os.stat_result, hashed_at_ns: int, sha256: Hash) -> None:
         """Record that ``path``, as ``before`` describes it, has this hash; see :meth:`remember_all`."""
@@ -103,25 +87,7 @@ class Identities:
                 )
 
         if rows:
-            self._attempt(insert)
-
-    def _attempt(self, action: Callable[[sqlite3.Connection], _T]) -> _T | None:
-        """Run ``action``, a second time on a new file if this one is damaged; None when that fails too."""
-        for _ in range(2):
-            try:
-                with closing(sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT)) as connection:
-                    connection.execute(_TABLE)
-                    return action(connection)
-            except (sqlite3.Error, TypeError, ValueError) as error:
-                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-                if code & 0xFF in _PASSING_ERRORS:
-                    return None
-            try:
-                self._path.unlink(missing_ok=True)
-                self._path.with_name(self._path.name + "-journal").unlink(missing_ok=True)
-            except OSError:
-                return None
-        return None
+            attempt(self._path, _TABLE, insert)
 
 
 def _identity(status: os.stat_result) -> tuple[str, str, int, int, int]:

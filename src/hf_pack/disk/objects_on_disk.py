@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # most commands look at no object
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from hf_pack.disk.nar_on_disk import NarOnDisk
+    from hf_pack.disk.proofs import Proofs
     from hf_pack.formats.hashes import Hash
     from hf_pack.formats.store_path import StorePath
     from hf_pack.model.findings import Problem
@@ -33,6 +34,11 @@ class ObjectsOnDisk(ABC):
     @abstractmethod
     def keep(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
         """See :class:`hf_pack.ports.Store`."""
+
+    @property
+    @abstractmethod
+    def _proofs(self) -> Proofs:
+        """What is remembered of earlier checks."""
 
     @abstractmethod
     def _known_tree(self, plan: Plan) -> StorePath | None:
@@ -67,14 +73,35 @@ class ObjectsOnDisk(ABC):
 
     def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`. Every byte is read from disk."""
+        import time
+
         from hf_pack.disk.checking import problems_of
+        from hf_pack.disk.proofs import Claim, identity_of
         from hf_pack.model.findings import Problem
 
         info = self.path_info(store_path)
         if info is None:
             return (Problem(store_path=store_path, path="", problem="it is not in the store"),)
+        claim = Claim(real_path=self.real_path(store_path), info=info, sha256=sha256)
+        started_ns, before = time.time_ns(), identity_of(claim.real_path)
         with self._refusing("check the store"):
-            return problems_of(self.real_path(store_path), info, progress, sha256=sha256)
+            problems = problems_of(claim.real_path, info, progress, sha256=sha256)
+        if problems:
+            self._proofs.forget(store_path)
+        else:
+            self._proofs.record(claim, before, started_ns)
+        return problems
+
+    def proved(self, objects: Mapping[StorePath, Hash | None]) -> dict[StorePath, int]:
+        """See :class:`hf_pack.ports.Store`."""
+        from hf_pack.disk.proofs import Claim
+
+        infos = [info for store_path in objects if (info := self.path_info(store_path)) is not None]
+        claims = (
+            Claim(real_path=self.real_path(info.store_path), info=info, sha256=objects[info.store_path])
+            for info in infos
+        )
+        return self._proofs.find(claims) if infos else {}
 
     def compare(self, plan: Plan, store_path: StorePath) -> tuple[Problem, ...]:
         """See :class:`hf_pack.ports.Store`."""

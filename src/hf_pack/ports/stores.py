@@ -150,8 +150,13 @@ class Store(Protocol):
     def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
         """Re-hash an object against what the store recorded, and its path against its content address.
 
-        With ``sha256`` it must be a plain file of these bytes, whatever the store recorded. Empty when all is well.
+        With ``sha256`` it must be a plain file of these bytes, whatever the store recorded. Empty when all is well,
+        which is remembered for :meth:`proved`.
         """
+
+    def proved(self, objects: Mapping[StorePath, Hash | None]) -> dict[StorePath, int]:
+        """When :meth:`check` last found each object right, with that sha256, in seconds since the epoch by this
+        machine's clock. Left out is what was never checked and what changed since, by the identity of its files."""
 
     def replace_blob(self, file: FileToAdd, blob: Blob, progress: Progress) -> None:
         """Put proven bytes in the place of a damaged or missing blob."""

@@ -10,7 +10,7 @@ from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import ObjectCache, Progress, Store
 from hf_pack.steps.pull import bring, find
 from hf_pack.steps.targets import Target
-from hf_pack.steps.verify import Verified, verify
+from hf_pack.steps.verify import Recent, Verified, repaired, verify
 
 
 def repair_from_caches(
@@ -21,6 +21,7 @@ def repair_from_caches(
     store: Store,
     workers: int,
     progress: Progress,
+    recent: Recent,
 ) -> Verified:
     """Put what a cache has in the place of each damaged object, and verify again. What no cache has is noted."""
     damaged = sorted({problem.store_path for problem in verified.bad})
@@ -38,10 +39,7 @@ def repair_from_caches(
                 bring(missing, caches, store, progress, trusted_keys=trusted_keys)
             except Error as error:
                 progress.note(f"{min(missing).name} is not repaired: {error.message}")
-    again = verify(targets, store, workers, progress)
-    still = {problem.store_path for problem in again.bad}
-    mended = tuple(problem for problem in verified.bad if problem.store_path not in still)
-    return Verified(checked=verified.checked, bad=again.bad, repaired=(*verified.repaired, *mended))
+    return repaired(verified, verify(targets, store, workers, progress, recent))
 
 
 def _replace(

@@ -123,7 +123,8 @@ def require_ready(prepared: Prepared, machine: Machine) -> tuple[str, ...]:
 
 def verify_first(packages: Sequence[ServedPackage], store: Store, workers: int, progress: Progress) -> None:
     """Re-hash every byte that is to be served. Raises IntegrityError."""
-    verified = verifying.verify([Target(store_path=item.store_path) for item in packages], store, workers, progress)
+    found = [Target(store_path=item.store_path) for item in packages]
+    verified = verifying.verify(found, store, workers, progress, verifying.Recent(now=0))
     if verified.bad:
         places = ((f"{bad.store_path}/{bad.path}".rstrip("/"), bad.problem) for bad in verified.bad)
         lines = "\n".join(f"  {place}: {problem}" for place, problem in places)

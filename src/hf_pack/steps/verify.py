@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hf_pack.errors import Error, LockError, SourceError, StoreError
 from hf_pack.formats.store_path import StorePath
@@ -21,15 +21,32 @@ from hf_pack.steps.targets import Target
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """``checked`` objects were re-hashed; ``bad`` is what is wrong now, ``repaired`` what was and is not any more."""
+    """Of ``checked`` objects those were re-hashed that were not ``skipped``; ``bad`` is what is wrong now, ``repaired``
+    what was and is not any more."""
 
     checked: int
     bad: tuple[Problem, ...]
     repaired: tuple[Problem, ...] = ()
+    skipped: int = 0  #: what was proved before, and is the same by its files' identity
+    oldest_proof: int | None = None  #: age in seconds of the oldest proof among the sound objects; None without any
 
 
-def verify(targets: Sequence[Target], store: Store, workers: int, progress: Progress) -> Verified:
-    """Re-hash every object of the targets' closures, each once, ``workers`` at a time.
+@dataclass(frozen=True, kw_only=True)
+class Recent:
+    """Which earlier proofs count: those not before ``since``; without it none. ``now`` is the time of this run: a proof
+    from after it is none, the clock jumped. Both in seconds since the epoch."""
+
+    now: int
+    since: int | None = None
+
+    def counts(self, proved_at: int) -> bool:
+        """Whether what was proved at that time needs no reading."""
+        return self.since is not None and self.since <= proved_at
+
+
+def verify(targets: Sequence[Target], store: Store, workers: int, progress: Progress, recent: Recent) -> Verified:
+    """Re-hash every object of the targets' closures, each once, ``workers`` at a time, but for what was ``recent``-ly
+    proved and has not changed. What was never proved comes first, then the oldest proof.
 
     The blobs of a package must have the bytes that its lock says, and its tree be the planned one, whatever the store
     recorded.
@@ -39,10 +56,17 @@ def verify(targets: Sequence[Target], store: Store, workers: int, progress: Prog
     objects, unknown = _closure(targets, store)
     locked = {blob.store_path: blob.sha256 for package in _packages(targets) for blob in package.plan.blobs}
     infos = {path: info for path in objects if (info := store.path_info(path)) is not None}
-    progress.start("verify", sum(info.nar_size for info in infos.values()))
-    largest_first = sorted(objects, key=lambda path: -infos[path].nar_size if path in infos else 0)
+    wanted = {path: locked.get(path) for path in objects}
+    known = store.proved(wanted) if recent.since is not None else {}
+    proved = {path: time for path, time in known.items() if time <= recent.now}
+    skipped = {path: time for path, time in proved.items() if recent.counts(time)}
+    to_read = [path for path in objects if path not in skipped]
+    # The largest first, so that no worker is left with it at the end; sorting keeps that order among equals.
+    to_read.sort(key=lambda path: -infos[path].nar_size if path in infos else 0)
+    to_read.sort(key=lambda path: proved.get(path, 0))
+    progress.start("verify", sum(infos[path].nar_size for path in to_read if path in infos))
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda path: store.check(path, progress, sha256=locked.get(path)), largest_first))
+        found = list(pool.map(lambda path: store.check(path, progress, sha256=wanted[path]), to_read))
     progress.finish()
     problems = [problem for problems in found for problem in problems] + unknown
     for target in targets:
@@ -50,7 +74,8 @@ def verify(targets: Sequence[Target], store: Store, workers: int, progress: Prog
         info = infos.get(target.store_path)
         if target.package is not None and info is not None and info.content_address is None:
             problems += store.compare(target.package.plan, target.store_path)[:1]
-    return Verified(checked=len(objects), bad=tuple(sorted(set(_localised(problems, targets, store)))))
+    bad = tuple(sorted(set(_localised(problems, targets, store))))
+    return Verified(checked=len(objects), bad=bad, skipped=len(skipped), oldest_proof=_oldest(found, skipped, recent))
 
 
 def repair(
@@ -61,6 +86,7 @@ def repair(
     store: Store,
     workers: int,
     progress: Progress,
+    recent: Recent,
 ) -> Verified:
     """Put proven bytes in the place of damaged objects, from the source or from beside the lock, and verify again."""
     damaged = {problem.store_path for problem in verified.bad}
@@ -68,13 +94,14 @@ def repair(
         for target in targets:
             if target.package is not None:
                 _repair_package(target.store_path, target.package, damaged, workspace, places, store, progress)
-    again = verify(targets, store, workers, progress)
+    return repaired(verified, verify(targets, store, workers, progress, recent))
+
+
+def repaired(before: Verified, again: Verified) -> Verified:
+    """What a second look after a repair says, with what is sound since the first."""
     still = {problem.store_path for problem in again.bad}
-    return Verified(
-        checked=verified.checked,
-        bad=again.bad,
-        repaired=tuple(problem for problem in verified.bad if problem.store_path not in still),
-    )
+    mended = tuple(problem for problem in before.bad if problem.store_path not in still)
+    return replace(again, skipped=before.skipped, repaired=(*before.repaired, *mended))
 
 
 def _repair_package(
@@ -114,6 +141,11 @@ def _sound_file(blob: Blob, package: Package, workspace: Workspace, places: Plac
         where = f"source.path {source.path}" if isinstance(source, PathSource) else "the Hub's cache of this machine"
         raise SourceError(f"{file.path} is neither beside the lock nor in {where}")
     return file_to_add(file, on_disk[file.path])
+
+
+def _oldest(found: Sequence[tuple[Problem, ...]], skipped: Mapping[StorePath, int], recent: Recent) -> int | None:
+    ages = [recent.now - proved_at for proved_at in skipped.values()]
+    return max(ages, default=0 if () in found else None)
 
 
 def _packages(targets: Sequence[Target]) -> list[Package]:

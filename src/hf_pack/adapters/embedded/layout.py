@@ -88,7 +88,7 @@ class StoreLayout:
 
     @property
     def own_dir(self) -> Path:
-        """What only this tool reads: staging, receptions, identities, known trees."""
+        """What only this tool reads: staging, receptions, identities, proofs, known trees."""
         return self.root / "nix" / "var" / "hf-pack"
 
     @property
@@ -110,6 +110,11 @@ class StoreLayout:
     def identities(self) -> Path:
         """The sha256 of source files that were hashed before."""
         return self.own_dir / "identities.sqlite"
+
+    @property
+    def proofs(self) -> Path:
+        """When objects were last read in full and found right."""
+        return self.own_dir / "proofs.sqlite"
 
     @property
     def roots_lock(self) -> Path:

@@ -7,7 +7,7 @@ the temporary roots and the collector's socket are Nix's own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from hf_pack.formats.store_path import StorePath
 if TYPE_CHECKING:  # reading what is valid takes little; each method imports what it works with
     from hf_pack.adapters.embedded.blobs import BlobAdder
     from hf_pack.adapters.embedded.trees import TreeAdder
+    from hf_pack.disk.proofs import Proofs
     from hf_pack.formats.narinfo import NarInfo
     from hf_pack.formats.signing import PublicKey
     from hf_pack.model.findings import Collection, Root
@@ -61,6 +62,14 @@ class EmbeddedStore(ObjectsOnDisk):
         from hf_pack.adapters.embedded.trees import TreeAdder
 
         return TreeAdder(layout=self._layout, database=self._database, temp_roots=self._temp_roots)
+
+    @cached_property
+    def _proofs(self) -> Proofs:
+        from hf_pack.disk.proofs import Proofs
+
+        with suppress(OSError):  # a store that Nix made has no place for ours, and one of somebody else gets none
+            self._layout.own_dir.mkdir(parents=True, exist_ok=True)
+        return Proofs(self._layout.proofs)
 
     def __enter__(self) -> EmbeddedStore:
         return self

@@ -23,6 +23,11 @@ class State:
         return self.directory / "identities.sqlite"
 
     @property
+    def proofs(self) -> Path:
+        """When objects of the store were last read in full and found right."""
+        return self.directory / "proofs.sqlite"
+
+    @property
     def receiving(self) -> Path:
         """Blobs on their way, until they are whole and handed to the daemon."""
         return self.directory / "receiving"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Event
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hf_pack.adapters.nix_daemon.blobs import BlobAdder
     from hf_pack.adapters.nix_daemon.streaming import Streamer
     from hf_pack.adapters.nix_daemon.trees import TreeAdder
+    from hf_pack.disk.proofs import Proofs
     from hf_pack.formats.narinfo import NarInfo
     from hf_pack.formats.signing import PublicKey
     from hf_pack.formats.store_path import StorePath
@@ -57,6 +58,14 @@ class NixDaemonStore(ObjectsOnDisk):
         from hf_pack.adapters.nix_daemon.trees import TreeAdder
 
         return TreeAdder(link=self._link, state=self._state, held=HeldBlobs(self._state))
+
+    @cached_property
+    def _proofs(self) -> Proofs:
+        from hf_pack.disk.proofs import Proofs
+
+        with suppress(OSError):
+            self._state.make()
+        return Proofs(self._state.proofs)
 
     @cached_property
     def streamer(self) -> Streamer:

@@ -11,7 +11,16 @@ from hf_pack.cli.output import count_words, print_json, talk, with_store
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     completed(
-        parser.add_argument("names", metavar="NAME|PATH", nargs="+", help="packages, store paths, or pname@version")
+        parser.add_argument("names", metavar="NAME|PATH", nargs="*", help="packages, store paths, or pname@version")
+    )
+    parser.add_argument("--all", action="store_true", help="every object of the store")
+    skipping = parser.add_mutually_exclusive_group()
+    skipping.add_argument("--quick", action="store_true", help="read only what was never proved, or changed since")
+    skipping.add_argument(
+        "--older-than",
+        metavar="AGE",
+        type=_age,
+        help="read only what was not proved within AGE (90s, 30m, 12h, 7d, 2w), the oldest proof first",
     )
     parser.add_argument("--repair", action="store_true", help="restore damaged objects from the source, or a cache")
     parser.add_argument(
@@ -27,10 +36,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
     from hf_pack.cli.progress import TerminalProgress
-    from hf_pack.errors import IntegrityError
+    from hf_pack.errors import IntegrityError, UsageError
 
+    if arguments.all == bool(arguments.names):
+        raise UsageError("name what to verify, or --all", hint="hf-pack verify NAME, or hf-pack verify --all")
     verified = api.verify(
         arguments.names,
+        everything=arguments.all,
+        quick=arguments.quick,
+        older_than=arguments.older_than,
         repair=arguments.repair,
         caches=arguments.caches or (),
         store=arguments.store,
@@ -38,19 +52,53 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     ok = not verified.bad
     if arguments.json:
-        print_json({"ok": ok, "checked": verified.checked, "bad": verified.bad, "repaired": verified.repaired})
+        print_json(
+            {
+                "ok": ok,
+                "checked": verified.checked,
+                "read": verified.checked - verified.skipped,
+                "skipped": verified.skipped,
+                "oldest_proof": verified.oldest_proof,
+                "bad": verified.bad,
+                "repaired": verified.repaired,
+            }
+        )
         return 0 if ok else IntegrityError.exit_code
     for kind, problems in (("repaired", verified.repaired), ("bad", verified.bad)):
         for problem in problems:
             place = f"{problem.store_path}/{problem.path}" if problem.path else str(problem.store_path)
             print(f"{kind}: {place}: {problem.problem}")
     if ok:
-        talk(f"{count_words(verified.checked, 'store object')} verified, all bytes are what they must be")
+        if verified.skipped:
+            read = verified.checked - verified.skipped
+            talk(f"{count_words(read, 'store object')} read, {verified.skipped:,} unchanged since the last full proof")
+            talk(f"all bytes are what they must be; the oldest full proof is {_words(verified.oldest_proof or 0)} old")
+        else:
+            talk(f"{count_words(verified.checked, 'store object')} verified, all bytes are what they must be")
         return 0
     talk(f"error: {count_words(len(verified.bad), 'problem')} in {count_words(verified.checked, 'store object')}")
-    again = with_store(f"hf-pack verify {shlex.join(arguments.names)} --repair", arguments.store)
+    again = with_store(f"hf-pack verify {shlex.join(arguments.names) or '--all'} --repair", arguments.store)
     talk("hint: the lines above say where the bytes could come from" if arguments.repair else f"hint: {again}")
     return IntegrityError.exit_code
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _age(text: str) -> int:
+    """Seconds of ``7d``."""
+    number, unit = text[:-1], text[-1:]
+    if not (number.isdecimal() and number.isascii() and unit in _UNITS):
+        raise argparse.ArgumentTypeError(f"expected a number and one of {' '.join(_UNITS)}, as in 7d; found {text!r}")
+    return int(number) * _UNITS[unit]
+
+
+def _words(seconds: int) -> str:
+    """The largest whole unit: ``3 days``."""
+    for noun, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size:
+            return count_words(seconds // size, noun)
+    return count_words(seconds, "second")
 
 
 COMMAND = Command(
@@ -59,12 +107,19 @@ COMMAND = Command(
     description=(
         "Reads every byte of the packages' closures again, several objects at once, and names each file that is\n"
         "not what lock and store say. With --repair, damaged objects are restored from the source, else from a binary\n"
-        "cache; with --from, no workspace is needed."
+        "cache; with --from, no workspace is needed.\n"
+        "\n"
+        "What was read and found right is remembered, with the identity of its files: device, inode, size and times,\n"
+        "or the fs-verity digest. With --quick, what was proved once and has not changed since is not read; with\n"
+        "--older-than, what was proved within that time. A run that is cut short has done what it read: the next one\n"
+        "with --older-than goes on behind it. Without these, everything is read. A disk that changes bytes by itself\n"
+        "changes no identity: only reading finds that."
     ),
     examples=(
         "hf-pack verify my-model",
         "hf-pack verify /nix/store/…-my-model-1.0.0+0000000",
         "hf-pack verify my-model --repair",
+        "hf-pack verify --all --older-than 7d --json",
         "hf-pack verify my-model@1.0.0+0000000 --repair --from https://cache.example.org",
     ),
     arguments=_arguments,
