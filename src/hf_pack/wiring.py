@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -297,11 +297,11 @@ def runtime_knowledge() -> Knowledge:
     def released(runtime: str) -> EngineSchema:
         return parse_schema((data / f"engine-{runtime}.json").read_text("utf-8"))
 
-    def installed(runtime: str) -> EngineSchema | None:
+    def installed(runtime: str, known: Collection[str]) -> EngineSchema | None:
         from hf_pack.adapters.runtimes_here import engine_files, finding
 
         found = finding.find(runtime)
-        if found is None or found.version is None:
+        if found is None or found.version is None or found.version.partition("+")[0] in known:
             return None
         keys = engine_keys(runtime, engine_files.engine_files(found, FILES[runtime]))
         return schema_of(runtime, found.version, keys) if keys else None

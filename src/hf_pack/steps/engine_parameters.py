@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hf_pack.errors import ManifestError
@@ -22,26 +22,35 @@ def _nothing(runtime: str) -> None:
     """No schema."""
 
 
+def _nobody(runtime: str, known: Collection[str]) -> None:
+    """No schema."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schemas:
-    """The engine parameters that are known by runtime: the released versions', and the installed one's."""
+    """The engine parameters that are known by runtime.
+
+    ``released`` are those of the tool's data; ``installed`` is asked for that of this machine's runtime, unless its
+    version is one of those that are known, and takes a moment.
+    """
 
     released: Callable[[str], EngineSchema | None] = _nothing
-    installed: Callable[[str], EngineSchema | None] = _nothing  #: asks this machine, which takes a moment
+    installed: Callable[[str, Collection[str]], EngineSchema | None] = _nobody
     _asked: dict[str, EngineSchema | None] = field(default_factory=dict)
 
     def of(self, runtime: str, requirement: str | None) -> Iterator[EngineSchema]:
-        """What to hold parameters against; an installed version counts when the package is for it and it is not one of
-        the released ones."""
+        """What to hold parameters against: the installed version counts when the package is for it, and takes the place
+        of the released ones when it is newer and no version is stated."""
         known = self.released(runtime)
-        if known is not None:
-            yield known
         if runtime not in self._asked:
-            self._asked[runtime] = self.installed(runtime)
+            self._asked[runtime] = self.installed(runtime, known.versions if known is not None else ())
         here = self._asked[runtime]
-        is_new = here is not None and (known is None or here.versions[0].partition("+")[0] not in known.versions)
-        if here is not None and is_new and (requirement is None or satisfies(here.versions[0], requirement)):
+        counts = here is not None and (requirement is None or satisfies(here.versions[0], requirement))
+        if here is not None and counts:
             yield here
+        is_newest = here is not None and known is not None and satisfies(here.versions[0], f">{known.versions[-1]}")
+        if known is not None and not (is_newest and requirement is None):
+            yield known
 
 
 def check_parameters(
@@ -64,13 +73,14 @@ def check_parameters(
             continue
         requirement = manifest.runtimes.get(runtime)
         found: list[ParameterProblem] = []
-        for schema in schemas.of(runtime, requirement):
+        known = tuple(schemas.of(runtime, requirement))
+        for schema in known:
             found += parameter_problems(schema, parameters, requirement)
-            if not covered(schema, requirement):
-                notes.append(
-                    f"[{table}] is not checked: {runtime} {requirement} is none of the versions known here, "
-                    f"{schema.versions[0]} to {schema.versions[-1]}"
-                )
+        if known and not any(covered(schema, requirement) for schema in known):
+            versions = ", ".join(f"{schema.versions[0]} to {schema.versions[-1]}" for schema in known)
+            notes.append(
+                f"[{table}] is not checked: {runtime} {requirement} is none of the versions known here, {versions}"
+            )
         wrong = {problem.key for problem in found}
         found += [one for one in contradictions(facts, runtime, parameters) if one.key not in wrong]
         problems += dict.fromkeys(f"{table}.{problem}" for problem in found)

@@ -11,8 +11,12 @@ from hf_pack.adapters.runtimes_here.finding import python_of
 from hf_pack.model.launch import InstalledRuntime
 
 _SECONDS = 60
-#: A top-level name is found without running anything of the package.
-_ASK = "import importlib.util as u; print(next(iter(u.find_spec(%r).submodule_search_locations)))"
+#: A top-level name is found without running anything of the package; the directory it runs in is no place to look.
+_ASK = (
+    "import sys; sys.path.remove('')\n"
+    "import importlib.util\n"
+    "print(next(iter(importlib.util.find_spec(%r).submodule_search_locations)))"
+)
 
 
 def engine_files(installed: InstalledRuntime, pattern: str) -> Mapping[str, str]:
@@ -26,7 +30,7 @@ def engine_files(installed: InstalledRuntime, pattern: str) -> Mapping[str, str]
         return {}
     try:
         done = subprocess.run(
-            [python, "-P", "-c", _ASK % installed.runtime], capture_output=True, text=True, timeout=_SECONDS, cwd="/"
+            [python, "-c", _ASK % installed.runtime], capture_output=True, text=True, timeout=_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired):
         return {}
