@@ -5,8 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hf_pack.cli.output import print_json
+from hf_pack.cli.output import print_json, talk
+
+if TYPE_CHECKING:
+    from hf_pack.gpu.check import Check
+    from hf_pack.steps.served_package import ServedPackage
 
 RUNTIMES = ("vllm", "sglang", "triton")
 
@@ -21,7 +26,19 @@ def kubernetes_arguments(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument("--pull-image", metavar="REF", help="with --from: an image that has hf-pack")
     parser.add_argument("--claim", metavar="NAME", help="with --from: a PersistentVolumeClaim (default: an emptyDir)")
     parser.add_argument("--runtime-image", metavar="REF", help="the runtime's image (default: its official one)")
-    parser.add_argument("--gpus", type=int, default=1, metavar="N", help="GPUs of the server (default: 1)")
+    parser.add_argument(
+        "--gpu",
+        action="append",
+        metavar="GPU",
+        default=[],
+        help='the cluster\'s, as check takes it ("2x H100"): memory and GPUs follow from the fit; refused without one',
+    )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        metavar="N",
+        help="GPUs of the server (default: of --gpu, else the parallelism that is stated)",
+    )
     parser.add_argument("--kserve", action="store_true", help="a KServe InferenceService instead of a Deployment")
 
 
@@ -39,8 +56,10 @@ def to_kubernetes(arguments: argparse.Namespace) -> int:
     if len(names) != 1:
         raise UsageError("one package a manifest", hint="hf-pack export NAME --to k8s --image REF")
     package = served_package(locate(names[0], workspace, store), store)
+    runtime = arguments.runtime or RUNTIMES[0]
     wanted = kubernetes.Wanted(
-        runtime=arguments.runtime or RUNTIMES[0],
+        runtime=runtime,
+        fit=_fit(package, runtime, arguments) if arguments.gpu else None,
         image=arguments.image,
         pull_from=arguments.pull_from,
         pull_image=arguments.pull_image,
@@ -58,3 +77,16 @@ def to_kubernetes(arguments: argparse.Namespace) -> int:
     else:
         print(text, end="")
     return 0
+
+
+def _fit(package: ServedPackage, runtime: str, arguments: argparse.Namespace) -> Check:
+    from hf_pack.api import checking
+    from hf_pack.cli.commands.check import said
+    from hf_pack.cli.start_check import require_fit
+
+    answer = checking.check(str(package.store_path), gpus=arguments.gpu, runtime=runtime, store=arguments.store)
+    require_fit(answer, hint="other engine parameters in its manifest, or another --gpu")
+    for reason in answer.reasons:
+        if reason.level == "warning":
+            talk(f"warning: {said(reason)}")
+    return answer

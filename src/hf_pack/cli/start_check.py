@@ -9,6 +9,7 @@ from hf_pack.api import checking
 from hf_pack.errors import CompatibilityError
 
 if TYPE_CHECKING:
+    from hf_pack.gpu.check import Check
     from hf_pack.gpu.facts import Facts
     from hf_pack.steps.serve import Prepared
 
@@ -46,7 +47,7 @@ def _engine_version(prepared: Prepared) -> str | None:
 
 
 def _gpu_warnings(prepared: Prepared, facts_of: Sequence[Facts]) -> tuple[str, ...]:
-    from hf_pack.gpu.check import Verdict, check
+    from hf_pack.gpu.check import check
     from hf_pack.gpu.facts import Options
 
     words = prepared.launch.argv
@@ -73,23 +74,28 @@ def _gpu_warnings(prepared: Prepared, facts_of: Sequence[Facts]) -> tuple[str, .
             runtime_version=_engine_version(prepared),
         )
         answer = check(facts, here[:count], prepared.runtime.name, options, checking.matrix())
-        if answer.verdict in (Verdict.UNSUPPORTED, Verdict.DOES_NOT_FIT):
-            against = [reason.text for reason in answer.reasons if reason.level == "error"]
-            changes = [f"it would fit with {change.what}" for change in answer.changes]
-            lines = "\n".join(f"  {line}" for line in (*against, *changes))
-            raise CompatibilityError(
-                f"{package.served.label} on {here[0].name}: {answer.verdict.value}\n{lines}",
-                hint=f"hf-pack check {package.store_path}; or serve it all the same with --no-check",
-            )
+        require_fit(answer, hint=f"hf-pack check {package.store_path}; or serve it all the same with --no-check")
         warnings += [f"{package.served.label}: {reason.text}" for reason in answer.reasons if reason.level == "warning"]
     return tuple(warnings)
+
+
+def require_fit(answer: Check, *, hint: str) -> None:
+    """Raises CompatibilityError for a model that does not run on the GPUs, or does not fit."""
+    from hf_pack.gpu.check import Verdict
+
+    if answer.verdict not in (Verdict.UNSUPPORTED, Verdict.DOES_NOT_FIT):
+        return
+    against = [reason.text for reason in answer.reasons if reason.level == "error"]
+    changes = [f"it would fit with {change.what}" for change in answer.changes]
+    lines = "\n".join(f"  {line}" for line in (*against, *changes))
+    raise CompatibilityError(f"{answer.label} on {answer.gpus[0].name}: {answer.verdict.value}\n{lines}", hint=hint)
 
 
 def _stated_parallelism(facts: Facts, runtime: str) -> int:
     """Triton's engines take it from the package alone."""
     from hf_pack.gpu.settings import engine_parameters
 
-    found = engine_parameters(facts, runtime).get("tensor_parallel_size")
+    found = engine_parameters(facts.engine_parameters, runtime).get("tensor_parallel_size")
     return found if isinstance(found, int) else 1
 
 

@@ -71,7 +71,7 @@ def deployment(workload: Workload, package: ImageVolume | PulledVolume) -> tuple
             "metadata": metadata,
             "spec": {
                 "replicas": 1,
-                "strategy": {"type": "Recreate"},  # a second server beside the first would need its GPUs
+                "strategy": _RECREATE,
                 "selector": {"matchLabels": labels},
                 "template": pod,
             },
@@ -89,17 +89,30 @@ def deployment(workload: Workload, package: ImageVolume | PulledVolume) -> tuple
 
 
 def inference_service(workload: Workload, package: ImageVolume | PulledVolume) -> tuple[JsonObject, ...]:
-    """KServe's InferenceService with a container of ours as predictor."""
+    """KServe's InferenceService with a container of ours as predictor.
+
+    Knative's pods have no image volumes, and init containers and pod security contexts behind switches alone, so KServe
+    is told to make a Deployment. That mode is called Standard from KServe 0.16 on, which takes the older word too.
+    """
     spec = _pod(workload, package)
-    # KServe's own readiness, and its name for the container that serves.
+    # KServe's name for the container that serves.
     containers = [{**container, "name": "kserve-container"} for container in _objects(spec["containers"])]
-    predictor: JsonObject = {**spec, "containers": containers, "minReplicas": 1, "maxReplicas": 1}
+    predictor: JsonObject = {
+        **spec,
+        "containers": containers,
+        "deploymentStrategy": _RECREATE,
+        "minReplicas": 1,
+        "maxReplicas": 1,
+    }
     return (
         *_view(workload),
         {
             "apiVersion": "serving.kserve.io/v1beta1",
             "kind": "InferenceService",
-            "metadata": {"name": workload.name},
+            "metadata": {
+                "name": workload.name,
+                "annotations": {"serving.kserve.io/deploymentMode": "RawDeployment"},
+            },
             "spec": {"predictor": predictor},
         },
     )
@@ -162,6 +175,7 @@ def _pod(workload: Workload, package: ImageVolume | PulledVolume) -> dict[str, J
     return spec
 
 
+_RECREATE: JsonObject = {"type": "Recreate"}  # a second server beside the first would need its GPUs
 _CONFINED: JsonObject = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 

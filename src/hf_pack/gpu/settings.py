@@ -6,6 +6,7 @@ vLLM 0.33.0: ``config/cache.py`` (0.92), ``engine/arg_utils.py`` ``get_batch_def
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hf_pack.gpu.catalogue import GIB, MIB, Gpu
@@ -47,12 +48,12 @@ class Settings:
     kv_memory: int | None  #: bytes, instead of what is left
 
 
-def engine_parameters(facts: Facts, runtime: str) -> JsonObject:
-    """The package's parameters for a runtime in vLLM's words: Triton starts vLLM, SGLang has words of its own."""
-    vllm = dict(facts.engine_parameters.get(VLLM, {}))
+def engine_parameters(tables: Mapping[str, JsonObject], runtime: str) -> JsonObject:
+    """A package's tables for a runtime in vLLM's words: Triton starts vLLM, SGLang has words of its own."""
+    vllm = dict(tables.get(VLLM, {}))
     if runtime == VLLM:
         return vllm
-    own = facts.engine_parameters.get(runtime, {})
+    own = tables.get(runtime, {})
     if runtime == TRITON:
         return {**vllm, **own}
     vllm.pop("gpu_memory_utilization", None)  # SGLang's fraction is of another thing, and its default holds
@@ -61,7 +62,7 @@ def engine_parameters(facts: Facts, runtime: str) -> JsonObject:
 
 def resolve(facts: Facts, gpu: Gpu, count: int, runtime: str, options: Options) -> Settings:
     """The settings on ``count`` GPUs like ``gpu``."""
-    given = engine_parameters(facts, runtime)
+    given = engine_parameters(facts.engine_parameters, runtime)
     text = language_config(facts.config)
     derived = derived_length(facts)
     asked = options.max_model_len if options.max_model_len is not None else whole(given.get("max_model_len"))

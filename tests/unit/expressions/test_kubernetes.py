@@ -62,12 +62,17 @@ def test_the_package_is_read_only_and_the_server_confined() -> None:
     assert container["resources"]["limits"] == {"memory": str(1 << 30), "nvidia.com/gpu": "1"}
 
 
-def test_a_kserve_service_holds_the_same_pod() -> None:
-    (document,) = inference_service(WORKLOAD, IMAGE)
-    predictor = reader.safe_load(yaml([document]))["spec"]["predictor"]
+@pytest.mark.parametrize("package", [IMAGE, PULLED])
+def test_a_kserve_service_holds_the_same_pod(package: ImageVolume | PulledVolume) -> None:
+    (document,) = inference_service(WORKLOAD, package)
+    read = reader.safe_load(yaml([document]))
+    # Knative, the other mode, has no image volumes.
+    assert read["metadata"]["annotations"] == {"serving.kserve.io/deploymentMode": "RawDeployment"}
+    predictor = read["spec"]["predictor"]
     assert [container["name"] for container in predictor["containers"]] == ["kserve-container"]
-    checked = {key: value for key, value in predictor.items() if key not in ("minReplicas", "maxReplicas")}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": checked}
+    assert predictor.pop("deploymentStrategy") == {"type": "Recreate"}
+    assert (predictor.pop("minReplicas"), predictor.pop("maxReplicas")) == (1, 1)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": predictor}
     kubernetes_validate.validate(pod, "1.33", strict=True)
 
 
