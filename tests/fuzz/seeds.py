@@ -24,6 +24,7 @@ from hf_pack.model.published import Published, format_index
 from hf_pack.model.record import PackageRecord
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
+from hf_pack.model.published_model import PublishedModel
 _BLOB = Hash.sha256_of(b"weights")
 _SMALL = (tree for tree in TREES.values() if nar.size(tree) < 4096)
 
@@ -55,6 +56,7 @@ _PUBLISHED = Published(
     signatures=("key-1:" + "A" * 86 + "==",),
 )
 _RECORD = PackageRecord(
+    model=PublishedModel(summary=ModelSummary(dtype="bfloat16"), weight_size=7, config={"hidden_size": 8}),
     store_path=_PUBLISHED.store_path,
     nar_hash=_BLOB,
     nar_size=1000,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hf_pack.formats.hashes import Hash
-from hf_pack.model import relative_path
+from hf_pack.model import relative_path, summary_document
 from hf_pack.model.document import UNKNOWN_KEY, Problem, Problems, Table, show
 from hf_pack.model.hub_ids import RepoId, SnapshotKind, check_git_blob_id, check_snapshot_id
 from hf_pack.model.lock import (
@@ -23,7 +23,6 @@ from hf_pack.model.lock import (
     Lock,
     LockedFile,
     LockedSource,
-    ModelSummary,
     OmittedFile,
 )
 from hf_pack.model.manifest import Selection
@@ -69,22 +68,7 @@ def format(lock: Lock) -> bytes:  # noqa: A001 - the pair of parse
             "allow_pickle": selection.allow_pickle,
         },
         "licence": lock.licence,
-        "model": {
-            "architectures": model.architectures,
-            "model_type": model.model_type,
-            "dtype": model.dtype,
-            "context_length": model.context_length,
-            "parameters": model.parameters,
-            "bytes_by_dtype": model.bytes_by_dtype,
-            "quantization_method": model.quantization_method,
-            "quantization_scheme": model.quantization_scheme,
-            "quantization_bits": model.quantization_bits,
-            "quantization_group_size": model.quantization_group_size,
-            "quantization_activations": model.quantization_activations,
-            "quantization_broken": model.quantization_broken,
-            "weight_parts": model.weight_parts,
-            "notes": model.notes,
-        },
+        "model": summary_document.document(model),
         "files": [_file(file) for file in lock.files],
         "omitted": [{"path": file.path, "reason": file.reason} for file in lock.omitted],
         "patches": [_patch(patch) for patch in lock.patches],
@@ -197,7 +181,7 @@ def _lock(top: Table) -> Lock:
     )  # fmt: skip
     layout_version = top.whole("layout_version", minimum=1)
     source, selection = _locked_source(top.table("source")), _locked_selection(top.table("selection"))
-    licence, model = top.optional_text("licence"), _model(top.table("model"))
+    licence, model = top.optional_text("licence"), summary_document.read(top.table("model"))
     files = tuple(_locked_file(table) for table in top.tables("files"))
     _check_files(top, files)
     paths = {file.path for file in files}
@@ -232,32 +216,6 @@ def _locked_selection(table: Table) -> Selection:
         include=table.optional_texts("include"),
         exclude=table.texts("exclude"),
         allow_pickle=table.flag("allow_pickle"),
-    )
-
-
-def _model(table: Table) -> ModelSummary:
-    table.refuse_unknown(
-        (
-            "architectures", "model_type", "dtype", "context_length", "parameters", "bytes_by_dtype",
-            "quantization_method", "quantization_scheme", "quantization_bits", "quantization_group_size",
-            "quantization_activations", "quantization_broken", "weight_parts", "notes",
-        )
-    )  # fmt: skip
-    return ModelSummary(
-        architectures=table.texts("architectures"),
-        model_type=table.optional_text("model_type"),
-        dtype=table.optional_text("dtype"),
-        context_length=table.optional_whole("context_length"),
-        parameters=table.optional_whole("parameters"),
-        bytes_by_dtype=table.pairs("bytes_by_dtype", int, "bytes"),
-        quantization_method=table.text("quantization_method"),
-        quantization_scheme=table.text("quantization_scheme"),
-        quantization_bits=table.optional_whole("quantization_bits"),
-        quantization_group_size=table.optional_whole("quantization_group_size"),
-        quantization_activations=table.optional_text("quantization_activations"),
-        quantization_broken=table.flag("quantization_broken"),
-        weight_parts=table.pairs("weight_parts", int, "bytes"),
-        notes=table.texts("notes"),
     )
 
 

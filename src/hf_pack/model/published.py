@@ -4,6 +4,7 @@
 
     hf-pack/<pname>/<version>/<digest of the store path>.json   an entry; what it says is never changed
     hf-pack/<pname>/index.json, hf-pack/index.json              derived: the entries of a pname, of the cache
+    hf-pack/<digest of the store path>.sig.json                 a signature of the model, as OpenSSF has it
 
 A store path proves itself; that a name means it is only as good as a signature of the entry.
 """
@@ -17,9 +18,11 @@ from dataclasses import dataclass, fields, replace
 
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath
+from hf_pack.model import published_model
 from hf_pack.model.document import Problem, Problems, Table, show
 from hf_pack.model.json_value import JsonValue
 from hf_pack.model.manifest import Layout, Storage
+from hf_pack.model.published_model import PublishedModel
 from hf_pack.model.strict_json import StrictJsonError, loads
 
 ROOT = "hf-pack"
@@ -56,6 +59,7 @@ class Published:
     repo_id: str
     snapshot_id: str
     files: int
+    model: PublishedModel  #: what `check` asks for
     signatures: tuple[str, ...] = ()
 
     @property
@@ -98,6 +102,7 @@ class Published:
             "repo_id": self.repo_id,
             "snapshot_id": self.snapshot_id,
             "files": self.files,
+            "model": published_model.document(self.model),
             "signatures": list(self.signatures),
         }
 
@@ -110,6 +115,11 @@ def version_prefix(pname: str, version: str) -> str:
 def index_key(pname: str | None = None) -> str:
     """The key of a pname's index, or of the whole cache's."""
     return f"{ROOT}/index.json" if pname is None else f"{ROOT}/{pname}/index.json"
+
+
+def signature_key(store_path: StorePath) -> str:
+    """Where the model signature of a package lies: found by the store path alone."""
+    return f"{ROOT}/{store_path.digest}.sig.json"
 
 
 def is_entry_key(key: str) -> bool:
@@ -197,6 +207,7 @@ def _entry(table: Table) -> Published | None:
         repo_id=table.text("repo_id"),
         snapshot_id=table.text("snapshot_id"),
         files=table.whole("files"),
+        model=published_model.read(table.table("model")),
         signatures=table.texts("signatures"),
     )
 

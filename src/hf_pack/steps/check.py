@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from hf_pack.errors import SourceError
 from hf_pack.gpu.facts import Facts
@@ -11,32 +11,27 @@ from hf_pack.gpu.settings import TRITON, VLLM
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import Selection
+from hf_pack.model.published import Published
 from hf_pack.model.weight_formats import WeightFormat, weight_format
 from hf_pack.ports import Source, Store
 from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentence
 from hf_pack.steps.choose_files import choose
-from hf_pack.steps.contents import Contents, LockedContents, StoredContents, stored_contents
+from hf_pack.steps.contents import LockedContents, StoredContents, stored_contents
 from hf_pack.steps.header_reading import first_read, header_reads, safetensors_header
+from hf_pack.steps.package_model import (
+    CONFIGS,
+    configs_of,
+    engine_parameters,
+    gguf_header,
+    parsed,
+    summary_of_object,
+)
 from hf_pack.steps.packages import Package
 from hf_pack.steps.summarise import summarise
 from hf_pack.steps.targets import Target
-from hf_pack.weights import safetensors
-from hf_pack.weights.gguf import GgufHeader, NeedMoreBytes, parse_prefix
 from hf_pack.weights.quantization import Quantization, detect
-from hf_pack.weights.safetensors import Header
-from hf_pack.weights.strict_json import JsonValue, loads_object
 from hf_pack.weights.tensor_parts import Part, WeightPart
 from hf_pack.weights.weights_error import HeaderError
-
-_CONFIGS = (
-    "config.json",
-    "params.json",
-    "tokenizer_config.json",
-    "hf_quant_config.json",
-    "quantize_config.json",
-    "quant_config.json",
-)
-_FIRST_GGUF_READ = 1 << 20
 
 
 def known_issues(facts: Facts, runtime: str, versions: str, issues: Iterable[Issue]) -> tuple[Reason, ...]:
@@ -74,7 +69,7 @@ def facts_of_package(package: Package, store: Store) -> Facts:
     return _facts(
         package.name,
         package.lock.model,
-        _configs(contents),
+        configs_of(contents),
         contents.files,
         {"vllm": manifest.vllm, "sglang": manifest.sglang, "triton": manifest.triton},
         str(package.lock.source.repo_id),
@@ -84,20 +79,24 @@ def facts_of_package(package: Package, store: Store) -> Facts:
 def facts_of_object(contents: StoredContents) -> Facts:
     """Facts of a package in a store, from the headers of its weights."""
     model = summary_of_object(contents)
-    stated = contents.provenance.get("engine_parameters")
-    parameters = {
-        runtime: table
-        for runtime, table in (stated.items() if isinstance(stated, Mapping) else ())
-        if isinstance(table, Mapping)
-    }
     repo_id = str(contents.provenance.get("repo_id") or "")
-    return _facts(contents.store_path.name, model, _configs(contents), contents.files, parameters, repo_id)
+    return _facts(
+        contents.store_path.name, model, configs_of(contents), contents.files, engine_parameters(contents), repo_id
+    )
 
 
-def summary_of_object(contents: StoredContents) -> ModelSummary:
-    """What the configuration and the headers of a package in a store say of its model. Raises SourceError."""
-    headers, gguf = _headers(contents)
-    return summarise(configs=_configs(contents), headers=headers, gguf=gguf, texts={}, has_code=False).model
+def facts_of_entry(entry: Published) -> Facts:
+    """Facts of a published version, from a cache's index alone. Which files it has is not said there."""
+    model = entry.model
+    return _made(
+        f"{entry.pname}@{entry.version}",
+        model.summary,
+        {"config.json": model.config},
+        model.weight_size,
+        {runtime: table for runtime, table in model.engine_parameters.items() if isinstance(table, Mapping)},
+        (),
+        entry.repo_id,
+    )
 
 
 def facts_of_source(source: Source, selection: Selection | None = None) -> Facts:
@@ -112,15 +111,15 @@ def facts_of_source(source: Source, selection: Selection | None = None) -> Facts
     chosen = choose(listing.place, sizes, selection or Selection(), lambda _: b"{}").files
     weights = [offered[path] for path in chosen if weight_format(path) is WeightFormat.SAFETENSORS]
     ggufs = [offered[path] for path in chosen if weight_format(path) is WeightFormat.GGUF]
-    wanted = [path for path in _CONFIGS if path in offered]
+    wanted = [path for path in CONFIGS if path in offered]
     source.prepare(
         [*((path, None) for path in wanted), *((file.path, first_read(file)) for file in (*weights, *ggufs[:1]))]
     )
     source.prepare(header_reads(source, weights))
-    configs = {path: _parsed(path, source.read(path)) for path in wanted}
+    configs = {path: parsed(path, source.read(path)) for path in wanted}
     try:
         headers = [safetensors_header(source, file) for file in weights]
-        gguf = _gguf(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None
+        gguf = gguf_header(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None
     except HeaderError as error:
         raise SourceError(f"{listing.place}: a weight file is broken: {error}") from None
     model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}, has_code=False).model
@@ -198,51 +197,3 @@ def _part(key: str, size: int) -> WeightPart:
         return WeightPart(part=Part(part), dtype=dtype, size=size)
     except ValueError:  # a newer hf-pack knows more parts
         return WeightPart(part=Part.SHARDED, dtype=dtype, size=size)
-
-
-def _configs(contents: Contents) -> dict[str, JsonObject]:
-    found: dict[str, JsonObject] = {}
-    for path in _CONFIGS:
-        data = contents.read(path) if path in contents.files else None
-        if data is not None:
-            found[path] = _parsed(path, data)
-    return found
-
-
-def _parsed(path: str, data: bytes) -> dict[str, JsonValue]:
-    try:
-        return loads_object(data)
-    except HeaderError as error:
-        raise SourceError(f"{path}: {error}") from None
-
-
-def _headers(contents: StoredContents) -> tuple[list[Header], GgufHeader | None]:
-    """The headers of the weights that the store holds."""
-    headers: list[Header] = []
-    gguf: GgufHeader | None = None
-    for path, digest in contents.files.items():
-        kind = weight_format(path)
-        try:
-            if kind is WeightFormat.SAFETENSORS:
-                prefix = contents.read(path, size=safetensors.PREFIX_SIZE) or b""
-                length = safetensors.header_length(prefix, digest.size)
-                header = contents.read(path, safetensors.PREFIX_SIZE, length) or b""
-                headers.append(safetensors.parse_header(header, digest.size))
-            elif kind is WeightFormat.GGUF and gguf is None:
-                gguf = _gguf(lambda size, path=path: contents.read(path, size=size) or b"")  # type: ignore[misc]
-        except HeaderError as error:
-            raise SourceError(
-                f"{contents.store_path}: {path} is broken: {error}", hint=f"hf-pack verify {contents.store_path}"
-            ) from None
-    return headers, gguf
-
-
-def _gguf(read: Callable[[int], bytes]) -> GgufHeader:
-    size = _FIRST_GGUF_READ
-    while True:
-        try:
-            return parse_prefix(read(size))
-        except NeedMoreBytes as more:
-            if more.minimum <= size:
-                raise HeaderError("header: the file is truncated") from None
-            size = max(more.minimum, 2 * size)

@@ -12,6 +12,7 @@ from hf_pack.model.path_info import PathInfo
 from hf_pack.model.published import Published
 from hf_pack.ports import PackageFiles, Store
 from hf_pack.steps.contents import StoredContents, stored_contents
+from hf_pack.steps.package_model import published_model
 from hf_pack.weights.quantization import detect
 from hf_pack.weights.strict_json import loads_object
 from hf_pack.weights.weights_error import HeaderError
@@ -49,6 +50,7 @@ def describe(info: PathInfo, closure_size: int, store: Store) -> Published:
         repo_id=_text(contents, "repo_id") or "",
         snapshot_id=_text(contents, "snapshot_id") or "",
         files=len(contents.files),
+        model=published_model(contents),
     )
 
 

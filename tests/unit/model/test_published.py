@@ -9,9 +9,25 @@ from hf_pack.formats.hashes import Hash
 from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import recursive_path
 from hf_pack.model import published
+from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import Layout, Storage
 from hf_pack.model.published import Published, PublishedError
+from hf_pack.model.published_model import PublishedModel
 
+MODEL = PublishedModel(
+    summary=ModelSummary(architectures=("A",), parameters=7, weight_parts=(("sharded BF16", 14),)),
+    weight_size=15,
+    config={"hidden_size": 8, "rope_scaling": None},
+    engine_parameters={"vllm": {"max_model_len": 8192, "gpu_memory_utilization": 0.85}},
+)
+MODEL_TEXT = (
+    '{"config":{"hidden_size":8,"rope_scaling":null},'
+    '"engine_parameters":{"vllm":{"gpu_memory_utilization":0.85,"max_model_len":8192}},"summary":{'
+    '"architectures":["A"],"bytes_by_dtype":[],"context_length":null,"dtype":null,"model_type":null,"notes":[],'
+    '"parameters":7,"quantization_activations":null,"quantization_bits":null,"quantization_broken":false,'
+    '"quantization_group_size":null,"quantization_method":"none","quantization_scheme":"none",'
+    '"weight_parts":[["sharded BF16",14]]},"weight_size":15}'
+)
 NAR_HASH = Hash.sha256_of(b"the tree")
 
 
@@ -31,6 +47,7 @@ def entry(version: str = "1.0.0+ca88e16", *, pname: str = "vllm-qwen3.5-2b", bui
         repo_id="Qwen/Qwen3.5-2B",
         snapshot_id="15852e8c16360a2fea060d615a32b45270f8a8fc",
         files=7,
+        model=MODEL,
     )
 
 
@@ -60,7 +77,7 @@ def test_what_a_signature_covers() -> None:
     value = entry()
     assert value.fingerprint() == (
         'hf-pack-entry;1;{"build_version":1,"closure_size":5000,"entry_version":1,"files":7,"layout":"dual",'
-        f'"licence":"apache-2.0","nar_hash":"{NAR_HASH.sri()}","nar_size":1000,"pname":"vllm-qwen3.5-2b",'
+        f'"licence":"apache-2.0","model":{MODEL_TEXT},"nar_hash":"{NAR_HASH.sri()}","nar_size":1000,"pname":"vllm-qwen3.5-2b",'
         '"quantization":"none","repo_id":"Qwen/Qwen3.5-2B","snapshot_id":"15852e8c16360a2fea060d615a32b45270f8a8fc",'
         f'"storage":"linked","store_path":"{value.store_path}","version":"1.0.0+ca88e16"}}'
     )

@@ -16,8 +16,10 @@ from hf_pack.errors import PolicyError, UsageError
 from hf_pack.formats import nar
 from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
+from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import Layout, Storage
 from hf_pack.model.published import Published, format_index, index_key
+from hf_pack.model.published_model import PublishedModel
 from hf_pack.steps.pull_packages import Choice, Trust, choose, pull
 from hf_pack.wiring import open_storage
 
@@ -53,6 +55,7 @@ def entry(version: str, build: int, content: str = "", *, signed: SecretKey | No
         repo_id="acme/m",
         snapshot_id="0" * 40,
         files=1,
+        model=PublishedModel(summary=ModelSummary(), weight_size=1),
     )
     return made if signed is None else made.with_signatures([signed.sign(made.fingerprint())])
 

@@ -37,7 +37,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> None:
-    from hf_pack.steps.check import summary_of_object
+    from hf_pack.steps.package_model import summary_of_object
 
     model = summary_of_object(contents)
     if arguments.json:

@@ -1,0 +1,147 @@
+"""What a package in a store says of its model: in its ``hf-pack.json``, its configuration, its weights' headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from hf_pack.errors import SourceError
+from hf_pack.model import summary_document
+from hf_pack.model.document import Problem, Table
+from hf_pack.model.json_value import JsonObject
+from hf_pack.model.lock import ModelSummary
+from hf_pack.model.published_model import PublishedModel
+from hf_pack.model.weight_formats import WeightFormat, weight_format
+from hf_pack.steps.contents import Contents, StoredContents
+from hf_pack.steps.summarise import summarise
+from hf_pack.weights import safetensors
+from hf_pack.weights.gguf import GgufHeader, NeedMoreBytes, parse_prefix
+from hf_pack.weights.outline import outline
+from hf_pack.weights.safetensors import Header
+from hf_pack.weights.strict_json import JsonValue, loads_object
+from hf_pack.weights.weights_error import HeaderError
+
+CONFIGS = (
+    "config.json",
+    "params.json",
+    "tokenizer_config.json",
+    "hf_quant_config.json",
+    "quantize_config.json",
+    "quant_config.json",
+)
+"""The small files that say what a model is."""
+_FIRST_GGUF_READ = 1 << 20
+
+
+def summary_of_object(contents: StoredContents) -> ModelSummary:
+    """What ``hf-pack.json`` says of the headers, else the headers themselves, beside the configuration.
+
+    Headers that runtimes do not take are read in any case: they tell why. Raises SourceError.
+    """
+    configs = configs_of(contents)
+    stated = _stated(contents)
+    if stated is None or stated.quantization_broken:
+        headers, gguf = _headers(contents)
+        return summarise(configs=configs, headers=headers, gguf=gguf, texts={}, has_code=False).model
+    said = summarise(configs=configs, headers=(), gguf=None, texts={}, has_code=False).model
+    # Patches may have changed the configuration since; the weights are what they were.
+    return replace(
+        stated,
+        architectures=said.architectures,
+        model_type=said.model_type or stated.model_type,
+        dtype=said.dtype or stated.dtype,
+        context_length=said.context_length or stated.context_length,
+        notes=said.notes,
+    )
+
+
+def published_model(contents: StoredContents) -> PublishedModel:
+    """What a cache's index says of the package. Raises SourceError."""
+    configs = configs_of(contents)
+    config = dict(configs.get("config.json") or configs.get("params.json") or {})
+    old = configs.get("quantize_config.json") or configs.get("quant_config.json")
+    model = summary_of_object(contents)
+    if old is not None and "quantization_config" not in config:  # where the old quantizers wrote it
+        config["quantization_config"] = {"quant_method": model.quantization_method, **old}
+    return PublishedModel(
+        summary=model,
+        weight_size=weight_size(contents),
+        config=outline(config),
+        engine_parameters=engine_parameters(contents),
+    )
+
+
+def weight_size(contents: Contents) -> int:
+    """Bytes of the weight files."""
+    return sum(digest.size for path, digest in contents.files.items() if weight_format(path) is not None)
+
+
+def engine_parameters(contents: StoredContents) -> dict[str, JsonObject]:
+    """The package's tables by runtime."""
+    stated = contents.provenance.get("engine_parameters")
+    return {
+        runtime: table
+        for runtime, table in (stated.items() if isinstance(stated, Mapping) else ())
+        if isinstance(table, Mapping)
+    }
+
+
+def configs_of(contents: Contents) -> dict[str, JsonObject]:
+    """Those of :data:`CONFIGS` that are there, parsed. Raises SourceError."""
+    found: dict[str, JsonObject] = {}
+    for path in CONFIGS:
+        data = contents.read(path) if path in contents.files else None
+        if data is not None:
+            found[path] = parsed(path, data)
+    return found
+
+
+def parsed(path: str, data: bytes) -> dict[str, JsonValue]:
+    """One of them. Raises SourceError."""
+    try:
+        return loads_object(data)
+    except HeaderError as error:
+        raise SourceError(f"{path}: {error}") from None
+
+
+def gguf_header(read: Callable[[int], bytes]) -> GgufHeader:
+    """The header of a file of which ``read`` gives the first bytes. Raises HeaderError."""
+    size = _FIRST_GGUF_READ
+    while True:
+        try:
+            return parse_prefix(read(size))
+        except NeedMoreBytes as more:
+            if more.minimum <= size:
+                raise HeaderError("header: the file is truncated") from None
+            size = max(more.minimum, 2 * size)
+
+
+def _stated(contents: StoredContents) -> ModelSummary | None:
+    """None for a package whose headers nobody read when it was locked, and for words of another hf-pack."""
+    model = contents.provenance.get("model")
+    if not isinstance(model, Mapping):
+        return None
+    problems: list[Problem] = []
+    found = summary_document.read(Table(model, "model", problems))
+    return None if problems else found
+
+
+def _headers(contents: StoredContents) -> tuple[list[Header], GgufHeader | None]:
+    """The headers of the weights that the store holds."""
+    headers: list[Header] = []
+    gguf: GgufHeader | None = None
+    for path, digest in contents.files.items():
+        kind = weight_format(path)
+        try:
+            if kind is WeightFormat.SAFETENSORS:
+                prefix = contents.read(path, size=safetensors.PREFIX_SIZE) or b""
+                length = safetensors.header_length(prefix, digest.size)
+                header = contents.read(path, safetensors.PREFIX_SIZE, length) or b""
+                headers.append(safetensors.parse_header(header, digest.size))
+            elif kind is WeightFormat.GGUF and gguf is None:
+                gguf = gguf_header(lambda size, path=path: contents.read(path, size=size) or b"")  # type: ignore[misc]
+        except HeaderError as error:
+            raise SourceError(
+                f"{contents.store_path}: {path} is broken: {error}", hint=f"hf-pack verify {contents.store_path}"
+            ) from None
+    return headers, gguf

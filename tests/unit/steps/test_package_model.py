@@ -1,0 +1,101 @@
+"""What a package and a cache's index say of a model: the answer is that of the headers, and none is read for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.bench import Bench, new_bench
+from tests.models import as_json, safetensors, tiny_model, write_flat
+
+from hf_pack.api.checking import matrix
+from hf_pack.formats.store_path import StorePath
+from hf_pack.gpu.catalogue import GIB, Gpu
+from hf_pack.gpu.check import Check, check
+from hf_pack.gpu.facts import Facts, Options
+from hf_pack.steps.check import facts_of_entry, facts_of_object, facts_of_package
+from hf_pack.steps.contents import StoredContents, stored_contents
+from hf_pack.steps.describe import describe
+from hf_pack.weights.outline import outline
+
+NAME = "tiny-llm"
+GPU = Gpu(name="L4", sm=89, memory=22 * GIB, memory_source="measured")
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = new_bench(tmp_path)
+    bench.add(write_flat(tmp_path / "acme--tiny-llm", tiny_model(shards=3)))
+    bench.build(NAME)
+    return bench
+
+
+def contents(bench: Bench) -> StoredContents:
+    return stored_contents(path_of(bench), bench.store)
+
+
+def path_of(bench: Bench) -> StorePath:
+    record = bench.load(NAME).record
+    assert record is not None
+    return record.store_path
+
+
+def answer(facts: Facts) -> Check:
+    return check(facts, [GPU], "vllm", Options(), matrix())
+
+
+def test_a_package_without_its_weights_is_checked(bench: Bench) -> None:
+    whole = facts_of_package(bench.load(NAME), bench.store)
+    for blob in bench.load(NAME).lock.blobs:
+        bench.real(blob.store_path).chmod(0o644)
+        bench.real(blob.store_path).write_bytes(b"")
+    found = facts_of_object(contents(bench))
+    assert found.weight_parts == whole.weight_parts is not None
+    assert (found.quantization, found.weight_size) == (whole.quantization, whole.weight_size)
+    assert answer(found).memory == answer(whole).memory
+
+
+def test_an_entry_of_the_index_answers_what_the_package_answers(bench: Bench) -> None:
+    info = bench.store.path_info(path_of(bench))
+    assert info is not None
+    found = facts_of_entry(describe(info, 1, bench.store))
+    whole = facts_of_object(contents(bench))
+    assert found.label.startswith("tiny-llm@1.0.0+")
+    assert found.config == outline(whole.config)
+    assert (found.weight_parts, found.weight_size) == (whole.weight_parts, whole.weight_size)
+    assert found.engine_parameters == whole.engine_parameters
+    assert answer(found).memory == answer(whole).memory
+
+
+def test_the_tree_says_what_the_headers_said(bench: Bench) -> None:
+    stated = contents(bench).provenance["model"]
+    locked = json.loads((bench.workspace.root / "models" / f"{NAME}.lock").read_text())["model"]
+    assert stated == locked | {"notes": []}
+
+
+def test_a_package_that_was_locked_without_headers_is_answered_from_its_weights(bench: Bench) -> None:
+    found = contents(bench)
+    provenance = {key: value for key, value in found.provenance.items() if key != "model"}
+    bare = StoredContents(
+        store_path=found.store_path, provenance=provenance, files=found.files, directory=found.directory,
+        store=found.store,
+    )  # fmt: skip
+    assert facts_of_object(bare).weight_parts == facts_of_object(found).weight_parts
+
+
+def test_why_a_package_is_broken_comes_from_its_weights(tmp_path: Path) -> None:
+    bench = new_bench(tmp_path)
+    model = dict(tiny_model())
+    del model["model.safetensors"]
+    model["model.safetensors"] = safetensors(
+        {
+            "model.layers.0.mlp.up_proj.weight": ("F8_E4M3", [4, 4]),
+            "model.layers.0.mlp.up_proj.weight_scale": ("F32", [1]),
+        }
+    )
+    model["config.json"] = as_json({**json.loads(model["config.json"]), "quant_method": "torchao"})
+    bench.add(write_flat(tmp_path / "acme--tiny-llm", model))
+    bench.build(NAME)
+    found = facts_of_object(contents(bench)).quantization
+    assert found.broken and found.notes
