@@ -23,7 +23,18 @@ fi
 
 rm -f .coverage .coverage.*
 "$BIN/python" -m pytest -n "$(nproc)" --dist loadfile --ignore=tests/e2e --cov=hf_pack --cov-branch --cov-report= "$@"
-"$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/layouts/*,*/runtimes/*,*/expressions/*' --fail-under=98
+"$BIN/python" -m coverage report --include='*/formats/*,*/model/*,*/weights/*,*/gpu/*,*/layouts/*,*/runtimes/*,*/expressions/*' --fail-under=98
+
+# Coverage-guided fuzzing of all that reads a stranger's bytes; prints the inputs tried.
+if [ -e .build/fuzz-venv/.done ] || {
+  rm -rf .build/fuzz-venv
+  "$BIN/python" -m venv .build/fuzz-venv
+  .build/fuzz-venv/bin/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0 tomlkit && touch .build/fuzz-venv/.done
+}; then
+  PYTHONPATH=src:. .build/fuzz-venv/bin/python -m tests.fuzz.campaign --seconds "${HF_PACK_FUZZ_SECONDS:-3}"
+else
+  echo "skipped: the fuzz campaign needs atheris, which could not be installed" >&2
+fi
 
 # Real runtimes, one at a time: a quarter of an hour, 5 GB. HF_PACK_E2E=0 leaves them out.
 if [ "${HF_PACK_E2E:-1}" = 1 ]; then

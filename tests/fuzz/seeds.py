@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.corpus import TREES
+from tests.fuzz.targets import SOUND_MANIFEST
 from tests.models import gguf, safetensors
 
+from hf_pack.expressions import oci_package
 from hf_pack.formats import nar
 from hf_pack.formats.cache_info import CacheInfo
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.listing import format_listing, listing_of
 from hf_pack.formats.narinfo import NarInfo
+from hf_pack.formats.oci import documents, tar_layer
 from hf_pack.formats.store_path import ContentAddress, flat_path, recursive_path
 from hf_pack.model import lock_document
 from hf_pack.model.build_meta import BuildMeta
@@ -21,10 +24,10 @@ from hf_pack.model.hub_ids import RepoId, SnapshotKind
 from hf_pack.model.lock import Lock, LockedFile, LockedSource, ModelSummary
 from hf_pack.model.manifest import Layout, Selection, Storage
 from hf_pack.model.published import Published, format_index
+from hf_pack.model.published_model import PublishedModel
 from hf_pack.model.record import PackageRecord
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
-from hf_pack.model.published_model import PublishedModel
 _BLOB = Hash.sha256_of(b"weights")
 _SMALL = (tree for tree in TREES.values() if nar.size(tree) < 4096)
 
@@ -53,10 +56,10 @@ _PUBLISHED = Published(
     repo_id="acme/tiny-llm",
     snapshot_id="1" * 40,
     files=5,
+    model=PublishedModel(summary=ModelSummary(dtype="bfloat16"), weight_size=7, config={"hidden_size": 8}),
     signatures=("key-1:" + "A" * 86 + "==",),
 )
 _RECORD = PackageRecord(
-    model=PublishedModel(summary=ModelSummary(dtype="bfloat16"), weight_size=7, config={"hidden_size": 8}),
     store_path=_PUBLISHED.store_path,
     nar_hash=_BLOB,
     nar_size=1000,
@@ -103,5 +106,14 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
     ),
     "gguf": (gguf(), gguf()[:150]),
     "shard-index": (json.dumps(_INDEX).encode(),),
+    "oci-manifest": (SOUND_MANIFEST,),
+    "oci-index": (documents.Index(manifests=documents.parse_manifest(SOUND_MANIFEST).layers).format(),),
+    "oci-package": (documents.parse_manifest(SOUND_MANIFEST).annotations[oci_package.FILES].encode(),),
+    "tar-layer": (
+        tar_layer.archive({"a": tar_layer.TarDirectory(), "a/b": b"text", "a/c": tar_layer.TarLink("b")}),
+        tar_layer.archive({"x" * 90 + "/" + "y" * 200: b"long"}),
+    ),
+    "challenge": (b'Bearer realm="https://auth.example/token",service="r.example",scope="repository:a/b:pull"',),
+    "reference": (b"oci://localhost:5000/team/m:1.0@sha256:" + b"0a" * 32, b"oci://[::1]:5000/a/b"),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n",),
 }

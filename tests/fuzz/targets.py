@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
+from hf_pack.expressions import oci_package
 from hf_pack.formats import nar, nar_reader
 from hf_pack.formats.cache_info import CacheInfo
 from hf_pack.formats.format_error import FormatError
+from hf_pack.formats.hashes import Hash
 from hf_pack.formats.listing import format_listing, parse_listing
 from hf_pack.formats.narinfo import NarInfo
+from hf_pack.formats.oci import documents, tar_layer
+from hf_pack.formats.oci.challenge import parse_challenges
+from hf_pack.formats.oci.reference import Reference
+from hf_pack.formats.store_path import recursive_path
 from hf_pack.model import build_meta, lock_document, manifest_document, published, record, workspace_document
 from hf_pack.weights import gguf, safetensors
 from hf_pack.weights.pointer import parse_pointer
 from hf_pack.weights.shard_index import parse_index
 from hf_pack.weights.weights_error import HeaderError
+
+_BLOB = Hash.sha256_of(b"weights")
+
+
+def _sound_manifest() -> bytes:
+    def layer(data: bytes) -> documents.Descriptor:
+        return documents.Descriptor(
+            media_type="application/vnd.oci.image.layer.v1.tar", digest=documents.digest_of(data), size=len(data)
+        )
+
+    return documents.Manifest(
+        config=layer(b"{}"),
+        layers=(layer(b"tree"), layer(b"weights")),
+        annotations={
+            oci_package.STORE_PATH: str(recursive_path("tiny-1.0.0+0000000", _BLOB)),
+            oci_package.STORAGE: "linked",
+            oci_package.TREE: "0",
+            oci_package.FILES: json.dumps([[1, "share/model.safetensors", 7, _BLOB.hex()]]),
+        },
+    ).format()
+
+
+SOUND_MANIFEST = _sound_manifest()
 
 
 def _nar(data: bytes) -> None:
@@ -95,6 +126,40 @@ def _pointer(data: bytes) -> None:
     parse_pointer(data)
 
 
+def _oci_manifest(data: bytes) -> None:
+    manifest = documents.parse_manifest(data)
+    assert documents.parse_manifest(manifest.format()) == manifest
+    oci_package.read_package(manifest)
+
+
+def _oci_index(data: bytes) -> None:
+    index = documents.parse_index(data)
+    assert documents.parse_index(index.format()) == index
+
+
+def _oci_package(data: bytes) -> None:
+    """The annotation that says where the weights are, in a manifest that is sound otherwise."""
+    sound = documents.parse_manifest(SOUND_MANIFEST)
+    annotations = {**sound.annotations, oci_package.FILES: data.decode(errors="replace")}
+    package = oci_package.read_package(replace(sound, annotations=annotations))
+    if package is not None:
+        oci_package.plan_of(package, {})
+
+
+def _tar_layer(data: bytes) -> None:
+    members = tar_layer.read_archive(data)
+    assert all(not path.startswith("/") and ".." not in path.split("/") for path in members)
+
+
+def _challenge(data: bytes) -> None:
+    parse_challenges(data.decode("latin-1"))
+
+
+def _reference(data: bytes) -> None:
+    reference = Reference.parse(data.decode(errors="replace"))
+    assert Reference.parse(str(reference)) == reference
+
+
 #: name -> (what reads it, the errors that bad input may raise)
 TARGETS: Mapping[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] = {
     "nar": (_nar, (FormatError,)),
@@ -112,6 +177,12 @@ TARGETS: Mapping[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]
     "gguf": (_gguf, (HeaderError,)),
     "shard-index": (_shard_index, (HeaderError,)),
     "pointer": (_pointer, (HeaderError,)),
+    "oci-manifest": (_oci_manifest, (FormatError,)),
+    "oci-index": (_oci_index, (FormatError,)),
+    "oci-package": (_oci_package, (FormatError,)),
+    "tar-layer": (_tar_layer, (FormatError,)),
+    "challenge": (_challenge, (FormatError,)),
+    "reference": (_reference, (FormatError,)),
 }
 
 

@@ -15,6 +15,7 @@ from tests.fuzz.targets import TARGETS, try_one
 CORPUS = Path(__file__).parent / "corpus"
 KEPT = sorted(CORPUS.glob("*/*"))
 COUNT = 2000  #: mutated inputs for each target
+TOLERANT = ("pointer", "challenge")  #: what they cannot read says nothing to them
 MOST_GROWTH = 256 << 10  #: KiB
 
 
@@ -33,7 +34,7 @@ def test_mutated_inputs_are_taken_or_refused(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     taken = [try_one(name, data) for data in mutated(SEEDS[name], COUNT)]
     assert len(taken) == COUNT
-    assert not all(taken) or name == "pointer", "no mutation was ever refused: the target does not look"
+    assert not all(taken) or name in TOLERANT, "no mutation was ever refused: the target does not look"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_GROWTH
 
 
