@@ -13,17 +13,19 @@ from hf_pack import wiring
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.disk.object_hash import hash_tree
 from hf_pack.formats.store_path import StorePath
-from hf_pack.model.manifest import PathSource
+from hf_pack.model.manifest import Allow, PathSource
 from hf_pack.ports import Progress, Sources, Store, Workspace
 from hf_pack.steps import add as adding
 from hf_pack.steps import lock as locking
 from hf_pack.steps import packages, realise, targets
 from hf_pack.steps import verify as verifying
 from hf_pack.steps.fetch import Places
+from hf_pack.steps.gates import Guard
 from hf_pack.steps.packages import Package
 from hf_pack.steps.propose import Wishes
 
 NO_WISHES = Wishes()
+NOTHING_ALLOWED = Allow()
 _ALL = verifying.Recent(now=0)  # every byte is read
 
 
@@ -72,15 +74,31 @@ class Bench:
         return Places(disk=self.sources)
 
     def add(
-        self, path: Path | str, *, wishes: Wishes = NO_WISHES, file: str | None = None, allow_pickle: bool = False
+        self,
+        path: Path | str,
+        *,
+        wishes: Wishes = NO_WISHES,
+        file: str | None = None,
+        allow_pickle: bool = False,
+        allow: Allow = NOTHING_ALLOWED,
     ) -> adding.Added:
         asked = PathSource(path=str(path), snapshot_id=wishes.revision)
-        choice = adding.Choice(file=file, allow_pickle=allow_pickle)
-        return adding.add(asked, wishes, choice, self.workspace, self.sources, self.store, self.notes)
+        choice = adding.Choice(file=file, allow_pickle=allow_pickle, allow=allow)
+        return adding.add(asked, wishes, choice, self.workspace, self.sources, self.store, self.notes, guard=self.guard)
+
+    @property
+    def guard(self) -> Guard:
+        """The scanner, and the workspace's policy."""
+        return wiring.open_guard(self.workspace)
 
     def lock(self, name: str) -> locking.Locked:
         manifest = packages.read_manifest(self.workspace, name)
-        opened = locking.open_source(manifest, self.sources)
+        opened = locking.open_source(
+            manifest,
+            self.sources,
+            guard=self.guard,
+            replacements=packages.replacement_contents(self.workspace, manifest),
+        )
         with self.store.session():
             locked = locking.make_lock(manifest, opened, self.workspace, self.store, self.notes)
             locking.write_lock(name, locked, self.workspace, self.store)

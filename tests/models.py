@@ -54,14 +54,20 @@ def filler(size: int, seed: int = 0) -> bytes:
     return hashlib.shake_128(f"tiny {seed}".encode()).digest(size)
 
 
-def gguf(*, architecture: str = "llama", context_length: int = 128, size: int = 4096) -> bytes:
+def gguf(
+    *,
+    architecture: str = "llama",
+    context_length: int = 128,
+    size: int = 4096,
+    chat_template: str = "{{ messages }}",
+) -> bytes:
     """A little GGUF file of version 3 without tensors, padded to ``size`` bytes."""
     pairs = [
         _gguf_string("general.architecture", architecture),
         _gguf_string("general.license", "mit"),
         _gguf_text("general.file_type") + struct.pack("<II", 4, 3),
         _gguf_text(f"{architecture}.context_length") + struct.pack("<II", 4, context_length),
-        _gguf_string("tokenizer.chat_template", "{{ messages }}"),
+        _gguf_string("tokenizer.chat_template", chat_template),
     ]
     header = b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(pairs)
     return header + filler(size - len(header))

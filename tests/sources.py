@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from hf_pack.errors import SourceError
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
@@ -47,3 +49,7 @@ class MemorySource:
         data = self.files[path][:size]
         self.bytes_read[path] = self.bytes_read.get(path, 0) + len(data)
         return data
+
+    def open(self, path: str) -> BinaryIO:
+        """The whole file in memory."""
+        return io.BytesIO(self.read(path))

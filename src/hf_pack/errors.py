@@ -19,21 +19,24 @@ A message has one line that says what is wrong and, where there is a place, one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
 class Error(Exception):
     """Something a user can understand and mend.
 
-    ``message`` is one line or a few; ``hint`` what to do, without the word "hint:".
+    ``message`` is one line or a few; ``hint`` what to do, without the word "hint:"; ``findings`` are the lines of a
+    report as values (:class:`hf_pack.model.gates.Refused`), where the message is one.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", findings: Sequence[object] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.findings = tuple(findings)
 
 
 class UsageError(Error):

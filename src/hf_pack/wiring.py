@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Workspace,
     )
     from hf_pack.steps.fetch import Elsewhere, Places
+    from hf_pack.steps.gates import Guard
     from hf_pack.steps.lock_checks import Knowledge
     from hf_pack.steps.pull_packages import Trust
 
@@ -310,6 +311,14 @@ def runtime_knowledge() -> Knowledge:
         return parse_issues((data / "known-issues.toml").read_text("utf-8"))
 
     return Knowledge(schemas=Schemas(released=released, installed=installed), issues=issues)
+
+
+def open_guard(workspace: Workspace) -> Guard:
+    """Who looks into pickles, and what the workspace's policy denies. Raises ManifestError."""
+    from hf_pack.adapters.pickle_scanner import FicklingScanner
+    from hf_pack.steps.gates import Guard
+
+    return Guard(scanner=FicklingScanner(), denied=read_settings(workspace).policy.deny)
 
 
 def rebuild_store(url: str | None, progress: Progress) -> Rebuilt:

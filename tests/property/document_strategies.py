@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from hf_pack.formats.hashes import Hash
+from hf_pack.model.gates import Finding, Gate
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
 from hf_pack.model.lock import (
     AppliedPatch,
@@ -15,7 +16,7 @@ from hf_pack.model.lock import (
     ModelSummary,
     OmittedFile,
 )
-from hf_pack.model.manifest import HubSource, Layout, Manifest, Patch, PathSource, Selection, Storage
+from hf_pack.model.manifest import Allow, HubSource, Layout, Manifest, Patch, PathSource, Selection, Storage
 
 _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 _some_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -48,6 +49,16 @@ _selections = st.builds(
     include=st.none() | st.lists(_some_text, min_size=1, max_size=3).map(tuple),
     exclude=_patterns,
     allow_pickle=st.booleans(),
+)
+_consents = st.sampled_from([False, True, ("a.py",), ("é b", '"')])
+_allowances = st.just(Allow()) | st.builds(
+    Allow,
+    remote_code=_consents,
+    templates=_consents,
+    duplicate_keys=_consents,
+    unscanned_pickles=_consents,
+    pickle_globals=st.sampled_from([(), ("os.system",)]),
+    redistribution=st.booleans(),
 )
 _reasons = _some_text.filter(lambda text: bool(text.strip()))
 _edits = st.builds(
@@ -87,6 +98,7 @@ def _manifests(draw: st.DrawFn) -> Manifest:
         triton_model_name=draw(_word.filter(lambda word: word != "hub")) if layout.has_triton else None,
         source=draw(_sources),
         selection=draw(_selections),
+        allow=draw(_allowances),
         vllm=draw(_engine_parameters),
         sglang=draw(_engine_parameters),
         triton=draw(_engine_parameters),
@@ -117,6 +129,9 @@ _summaries = st.builds(
     weight_parts=st.lists(st.tuples(_text, st.integers(min_value=0, max_value=2**60)), max_size=3).map(tuple),
     notes=_patterns,
 )
+
+
+_findings = st.builds(Finding, file=_text, gate=st.sampled_from(Gate), reason=st.just("why"), name=_text)
 
 
 @st.composite
@@ -153,6 +168,7 @@ def _locks(draw: st.DrawFn) -> Lock:
         licence=draw(st.none() | _text),
         model=draw(_summaries),
         provenance=tuple(draw(st.lists(st.tuples(_text, _text), max_size=3))),
+        findings=tuple(draw(st.lists(_findings, max_size=2))),
     )
 
 

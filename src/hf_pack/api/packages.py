@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from hf_pack.steps.quiet import QUIET
 if TYPE_CHECKING:
     from hf_pack.model.build_meta import BuildMeta
     from hf_pack.model.hub_ids import RepoId
-    from hf_pack.model.manifest import HubSource, PathSource
+    from hf_pack.model.manifest import Allow, HubSource, PathSource
     from hf_pack.ports import Progress, Workspace
     from hf_pack.steps.add import Added
     from hf_pack.steps.lock import Locked
@@ -42,6 +43,7 @@ def add(
     storage: str | None = None,
     file: str | None = None,
     allow_pickle: bool = False,
+    allow: Sequence[str] = (),
     headers: bool = True,
     progress: Progress = QUIET,
 ) -> Added:
@@ -49,7 +51,8 @@ def add(
 
     The weights of a model on disk enter the store while they are hashed. Of a model on the Hub no weight byte is read
     but the headers (not even those with ``headers`` False). ``file`` is the pattern of one among several GGUF files.
-    Raises UsageError, SourceError, HubError, PolicyError, StoreError; then the workspace is as before.
+    ``allow`` are entries of the manifest's ``[allow]`` as ``KEY`` or ``KEY=VALUE``. Raises UsageError, SourceError,
+    HubError, PolicyError, StoreError; then the workspace is as before.
     """
     from hf_pack.model.manifest import Layout, Storage
     from hf_pack.steps import add as adding
@@ -66,12 +69,13 @@ def add(
             triton_model_name=triton_name,
             storage=Storage(storage) if storage else None,
         ),
-        adding.Choice(file=file, allow_pickle=allow_pickle, headers=headers),
+        adding.Choice(file=file, allow_pickle=allow_pickle, allow=_consent(allow), headers=headers),
         place,
         wiring.open_sources(place, progress),
         wiring.open_store(store),
         progress,
         wiring.runtime_knowledge(),
+        wiring.open_guard(place),
     )
 
 
@@ -86,11 +90,12 @@ def lock(
 ) -> Locked:
     """Resolve the manifest's source again and write the lock; with ``upgrade`` in the newest layout version.
 
-    Raises ManifestError, SourceError, HubError, StoreError.
+    Raises ManifestError, SourceError, HubError, PolicyError, StoreError.
     """
     from hf_pack.layouts.lay_out import LAYOUT_VERSION, LAYOUT_VERSIONS
     from hf_pack.steps import lock as locking
     from hf_pack.steps import packages, workspace_files
+    from hf_pack.steps.remote_code import code_changes
 
     place = wiring.open_workspace(Path(workspace))
     chosen = wiring.open_store(store)
@@ -101,13 +106,22 @@ def lock(
         previous = None
     keeps_layout = previous is not None and not upgrade and previous.layout_version in LAYOUT_VERSIONS
     version = previous.layout_version if previous is not None and keeps_layout else LAYOUT_VERSION
-    opened = locking.open_source(manifest, wiring.open_sources(place, progress), headers=headers)
+    opened = locking.open_source(
+        manifest,
+        wiring.open_sources(place, progress),
+        headers=headers,
+        guard=wiring.open_guard(place),
+        replacements=packages.replacement_contents(place, manifest),
+    )
     with chosen.session():
         locked = locking.make_lock(
             manifest, opened, place, chosen, progress, layout_version=version, knowledge=wiring.runtime_knowledge()
         )
         locking.write_lock(manifest.name, locked, place, chosen)
-    return replace(locked, previous_snapshot_id=None if previous is None else previous.source.snapshot_id)
+    if previous is None:
+        return locked
+    changes = code_changes(previous, locked.lock)
+    return replace(locked, previous_snapshot_id=previous.source.snapshot_id, code_changes=changes)
 
 
 def stale(
@@ -174,14 +188,16 @@ def build(
 
     What is missing comes from this machine, else (not ``offline``) from caches, mirrors and the Hub; mirrors and the
     Hub together send at most ``limit_rate`` bytes a second. Raises LockError, SourceError, HubError, IntegrityError,
-    StoreError.
+    StoreError, PolicyError for a licence or a content that the workspace's policy denies.
     """
     from hf_pack.steps import packages, realise, workspace_files
-    from hf_pack.steps.policy import check_licence
+    from hf_pack.steps.policy import check_gates, check_licence
 
     place = wiring.open_workspace(Path(workspace))
     package = packages.load(place, workspace_files.find_name(place, name))
-    check_licence(wiring.read_settings(place).policy, package)
+    policy = wiring.read_settings(place).policy
+    check_licence(policy, package)
+    check_gates(policy, package)
     chosen = wiring.open_store(store)
     places = wiring.open_places(place, chosen, progress, offline=offline, limit_rate=limit_rate)
     return realise.build(package, place, places, chosen, progress)
@@ -214,6 +230,15 @@ def _asked(workspace: Workspace, source: Path | str, revision: str | None) -> Pa
             return HubSource(repo_id=RepoId.parse(text), revision=revision or DEFAULT_REVISION)
     seen = text if text.startswith(("/", "~")) else os.path.relpath(Path(text).absolute(), workspace.root)
     return PathSource(path=seen, snapshot_id=revision)
+
+
+def _consent(texts: Sequence[str]) -> Allow:
+    from hf_pack.model.consent import parse_consent
+
+    try:
+        return parse_consent(texts)
+    except ValueError as error:
+        raise UsageError(f"--allow: {error}") from None
 
 
 def _repo_id(text: str) -> RepoId:

@@ -50,6 +50,17 @@ def store_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def allow_argument(parser: argparse.ArgumentParser) -> None:
+    """``--allow KEY[=VALUE]``."""
+    parser.add_argument(
+        "--allow",
+        metavar="KEY[=VALUE]",
+        action="append",
+        default=[],
+        help="an entry of the manifest's [allow], such as remote_code or remote_code=modeling.py; may be repeated",
+    )
+
+
 def name_argument(parser: argparse.ArgumentParser, *, many: bool = False, help_text: str = "") -> None:
     """``NAME`` or ``NAME…``, completed from the workspace."""
     argument = parser.add_argument(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hf_pack.cli.command import EXIT_CODES, add_to
-from hf_pack.cli.output import with_store
+from hf_pack.cli.output import plain, with_store
 from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
@@ -155,7 +155,8 @@ def report(error: Error, *, as_json: bool, store: str | None = None) -> None:
     """Print an error: as text on stderr, or as the contract's JSON object on stdout."""
     hint = with_store(error.hint, store)
     if as_json:
-        document = {"error": {"type": type(error).__name__, "message": error.message, "hint": hint}}
+        stated: dict[str, object] = {"type": type(error).__name__, "message": error.message, "hint": hint}
+        document = {"error": stated | ({"findings": plain(error.findings)} if error.findings else {})}
         print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
         return
     print(f"error: {error.message}", file=sys.stderr)

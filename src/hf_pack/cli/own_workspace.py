@@ -24,6 +24,7 @@ class Wanted:
     revision: str | None
     file: str | None
     allow_pickle: bool
+    allow: tuple[str, ...]
     update: bool
     offline: bool
 
@@ -49,6 +50,7 @@ def build(wanted: Wanted, directory: Path, store: str | None, progress: Progress
             revision=wanted.revision,
             file=wanted.file,
             allow_pickle=wanted.allow_pickle,
+            allow=wanted.allow,
             progress=progress,
         )
     name = workspace.names()[0]

@@ -127,6 +127,12 @@ class Table:
         """A list of strings, empty when absent."""
         return self.optional_texts(key) or ()
 
+    def flag_or_texts(self, key: str) -> tuple[str, ...] | bool:
+        """True, false or a list of strings; false when absent or empty."""
+        if isinstance(self._value.get(key), list):
+            return self.texts(key) or False
+        return self._optional(key, bool, "true, false or a list of strings") or False
+
     def optional_table(self, key: str) -> Table | None:
         """An object below this one, None when absent."""
         value = self._optional(key, dict, "a table")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath, flat_path, sanitize_name
+from hf_pack.model.gates import Finding
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.manifest import Selection
@@ -141,6 +142,7 @@ class Lock:
     licence: str | None = None
     model: ModelSummary = field(default_factory=ModelSummary)
     provenance: tuple[tuple[str, str], ...] = ()  #: facts imported from a quantizer's side files
+    findings: tuple[Finding, ...] = ()  #: what the gates found and the manifest allowed, sorted
 
     @property
     def blobs(self) -> tuple[Blob, ...]:

@@ -16,6 +16,7 @@ from itertools import pairwise
 from hf_pack.formats.hashes import Hash
 from hf_pack.model import relative_path, summary_document
 from hf_pack.model.document import UNKNOWN_KEY, Problem, Problems, Table, show
+from hf_pack.model.gates import Finding, Gate
 from hf_pack.model.hub_ids import RepoId, SnapshotKind, check_git_blob_id, check_snapshot_id
 from hf_pack.model.lock import (
     AppliedPatch,
@@ -73,6 +74,7 @@ def format(lock: Lock) -> bytes:  # noqa: A001 - the pair of parse
         "omitted": [{"path": file.path, "reason": file.reason} for file in lock.omitted],
         "patches": [_patch(patch) for patch in lock.patches],
         "provenance": lock.provenance,
+        "findings": [_finding(finding) for finding in lock.findings],
     }
     return _pretty(document).encode()
 
@@ -144,6 +146,11 @@ def _patch(patch: AppliedPatch) -> dict[str, object]:
     }
 
 
+def _finding(finding: Finding) -> dict[str, object]:
+    name = {"name": finding.name} if finding.name else {}
+    return {"file": finding.file, "gate": finding.gate.value, "reason": finding.reason, **name}
+
+
 def _digest(digest: FileDigest) -> dict[str, object]:
     return {"size": digest.size, "sha256": digest.sha256.hex()}
 
@@ -176,7 +183,7 @@ def _lock(top: Table) -> Lock:
     top.refuse_unknown(
         (
             "lock_version", "layout_version", "source", "selection", "licence", "model", "files", "omitted",
-            "patches", "provenance",
+            "patches", "provenance", "findings",
         )
     )  # fmt: skip
     layout_version = top.whole("layout_version", minimum=1)
@@ -195,6 +202,7 @@ def _lock(top: Table) -> Lock:
         omitted=tuple(_omitted(table) for table in top.tables("omitted")),
         patches=tuple(_applied_patch(table, paths) for table in top.tables("patches")),
         provenance=top.pairs("provenance", str, "a string"),
+        findings=tuple(map(_read_finding, top.tables("findings"))),
     )
 
 
@@ -253,6 +261,16 @@ def _check_files(top: Table, files: tuple[LockedFile, ...]) -> None:
 def _omitted(table: Table) -> OmittedFile:
     table.refuse_unknown(("path", "reason"))
     return OmittedFile(path=table.text("path"), reason=table.text("reason"))
+
+
+def _read_finding(table: Table) -> Finding:
+    table.refuse_unknown(("file", "gate", "reason", "name"))
+    return Finding(
+        file=table.text("file"),
+        gate=table.choice("gate", Gate) or Gate.PICKLE,
+        reason=table.text("reason"),
+        name=table.optional_text("name") or "",
+    )
 
 
 def _applied_patch(table: Table, paths: set[str]) -> AppliedPatch:

@@ -73,6 +73,22 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allow:
+    """What of a model's content the package accepts (``[allow]``); by default nothing that may do harm.
+
+    Of each kind: True for all of it, or the files. ``pickle_globals`` are names (``module.name``) that pickles may
+    use beside those that loading tensors takes.
+    """
+
+    remote_code: tuple[str, ...] | bool = False
+    templates: tuple[str, ...] | bool = False
+    duplicate_keys: tuple[str, ...] | bool = False
+    unscanned_pickles: tuple[str, ...] | bool = False
+    pickle_globals: tuple[str, ...] = ()
+    redistribution: bool = False  #: publish although the licence, or the Hub's gate, does not allow it to anybody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
     """One recorded change of one small text file, made while locking.
 
@@ -101,6 +117,7 @@ class Manifest:
     storage: Storage
     source: HubSource | PathSource
     selection: Selection
+    allow: Allow = field(default_factory=Allow)
     triton_model_name: str | None = None
     vllm: JsonObject = field(default_factory=dict)
     sglang: JsonObject = field(default_factory=dict)

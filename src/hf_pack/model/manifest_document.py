@@ -15,6 +15,7 @@ from hf_pack.model.hub_ids import RepoId, check_snapshot_id
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import WEIGHT_SUFFIXES
 from hf_pack.model.manifest import (
+    Allow,
     HubSource,
     Layout,
     Manifest,
@@ -28,11 +29,14 @@ RUNTIMES = ("vllm", "sglang", "triton")
 DEFAULT_REVISION = "main"
 
 _TOP_KEYS = (
-    "pname", "base_version", "layout", "triton_model_name", "storage", "runtimes", "source",
+    "pname", "base_version", "layout", "triton_model_name", "storage", "runtimes", "source", "allow",
     *RUNTIMES, "patch",
 )  # fmt: skip
 _SOURCE_KEYS = (
     "repo_id", "revision", "path", "slug", "snapshot_id", "include", "exclude", "allow_pickle",
+)  # fmt: skip
+_ALLOW_KEYS = (
+    "remote_code", "templates", "duplicate_keys", "unscanned_pickles", "pickle_globals", "redistribution",
 )  # fmt: skip
 _PATCH_KEYS = ("file", "reason", "when", "set", "delete", "merge", "replace")
 
@@ -141,6 +145,7 @@ def _manifest(top: Table, name: str) -> Manifest:
         runtimes=runtimes,
         source=_source(source),
         selection=_selection(source),
+        allow=_allow(top.optional_table("allow")),
         vllm=_engine_parameters(top, "vllm"),
         sglang=_engine_parameters(top, "sglang"),
         triton=_engine_parameters(top, "triton"),
@@ -235,6 +240,20 @@ def _selection(source: Table) -> Selection:
             if not pattern:
                 source.problem(f"{key}[{index}]", "empty", expected="a glob pattern such as *.safetensors")
     return Selection(include=include, exclude=exclude, allow_pickle=source.flag("allow_pickle"))
+
+
+def _allow(table: Table | None) -> Allow:
+    if table is None:
+        return Allow()
+    table.refuse_unknown(_ALLOW_KEYS, {"pickle": "allow_pickle in [source]", "allow_pickle": "it belongs in [source]"})
+    return Allow(
+        remote_code=table.flag_or_texts("remote_code"),
+        templates=table.flag_or_texts("templates"),
+        duplicate_keys=table.flag_or_texts("duplicate_keys"),
+        unscanned_pickles=table.flag_or_texts("unscanned_pickles"),
+        pickle_globals=table.texts("pickle_globals"),
+        redistribution=table.flag("redistribution"),
+    )
 
 
 def _engine_parameters(top: Table, runtime: str) -> JsonObject:

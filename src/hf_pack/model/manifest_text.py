@@ -6,10 +6,11 @@ Law: ``manifest_document.parse(write(manifest), manifest.name) == manifest``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from itertools import starmap
 
 from hf_pack.model.json_value import JsonObject, JsonValue
-from hf_pack.model.manifest import HubSource, Manifest, Patch, PathSource
+from hf_pack.model.manifest import Allow, HubSource, Manifest, Patch, PathSource
 from hf_pack.model.patches import definition
 from hf_pack.model.toml_value import write as toml
 from hf_pack.model.toml_value import write_key
@@ -83,6 +84,7 @@ def _lines(manifest: Manifest, comments: Sequence[str]) -> Iterator[str]:
     yield ""
     yield "[source]"
     yield from _source(manifest)
+    yield from _allow(manifest.allow)
     yield from _engine_parameters("vllm", manifest.vllm)
     yield from _engine_parameters("sglang", manifest.sglang)
     yield from _engine_parameters("triton", manifest.triton)
@@ -115,6 +117,16 @@ def _source(manifest: Manifest) -> Iterator[str]:
         yield _line('# include = ["*.safetensors", "…"]', "instead of the default choice")
     if not selection.exclude:
         yield _line('# exclude = ["*.md"]', "whole paths; * crosses /")
+
+
+def _allow(allow: Allow) -> Iterator[str]:
+    given = [(field.name, getattr(allow, field.name)) for field in fields(Allow)]
+    given = [(key, value) for key, value in given if value is not False and value != ()]
+    if given or allow != Allow():
+        yield ""
+        yield _line("[allow]", "what of the model's content is accepted")
+    for key, value in given:
+        yield _entry(key, value)
 
 
 def _engine_parameters(runtime: str, parameters: JsonObject) -> Iterator[str]:

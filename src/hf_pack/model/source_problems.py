@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hf_pack.errors import SourceError
@@ -25,10 +25,10 @@ class SourceProblem:
         return f"{self.path}: {self.problem}"
 
 
-def source_error(root: str, problems: Iterable[SourceProblem]) -> SourceError:
-    """All problems in one error, a line each, sorted; equal hints are given once."""
+def source_error(root: str, problems: Iterable[SourceProblem], findings: Sequence[object] = ()) -> SourceError:
+    """All problems in one error, a line each, sorted; equal hints are given once. ``findings`` are they as values."""
     found = sorted(set(problems))
     count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
     lines = [f"the model in {root} cannot be packaged: {count}", *(f"  {problem}" for problem in found)]
     hints = dict.fromkeys(problem.hint for problem in found if problem.hint)
-    return SourceError("\n".join(lines), hint="\n".join(hints))
+    return SourceError("\n".join(lines), hint="\n".join(hints), findings=findings)

@@ -32,8 +32,15 @@ class StrictJsonError(ValueError):
         self.column = column
 
 
-def loads(data: bytes) -> JsonValue:
-    """The value in ``data`` (UTF-8). Raises :class:`StrictJsonError`."""
+class DuplicateKey(StrictJsonError):  # noqa: N818 - an error of that one kind
+    """Two keys of one name in an object."""
+
+
+def loads(data: bytes, *, duplicate_keys: bool = False) -> JsonValue:
+    """The value in ``data`` (UTF-8); with ``duplicate_keys`` the last of equal keys counts.
+
+    Raises :class:`StrictJsonError`.
+    """
     body = data.removeprefix(_BOM)
     try:
         text = body.decode("utf-8")
@@ -43,7 +50,7 @@ def loads(data: bytes) -> JsonValue:
         message = f"expected UTF-8, found byte 0x{body[error.start]:02x}"
         raise StrictJsonError(message, line=line, column=column) from None
     try:
-        value: JsonValue = json.loads(text, object_pairs_hook=_object)
+        value: JsonValue = json.loads(text, object_pairs_hook=None if duplicate_keys else _object)
     except json.JSONDecodeError as error:
         raise StrictJsonError(error.msg, line=error.lineno, column=error.colno) from None
     except StrictJsonError:
@@ -63,7 +70,7 @@ def _object(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     if len(result) != len(pairs):
         counts = Counter(key for key, _ in pairs)
         twice = next(key for key, count in counts.items() if count > 1)
-        raise StrictJsonError(f"key {json.dumps(twice)[:100]} appears twice in one object")
+        raise DuplicateKey(f"key {json.dumps(twice)[:100]} appears twice in one object")
     return result
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from hf_pack.model import toml_reading
 from hf_pack.model.document import Problem, Problems, Table
+from hf_pack.model.gates import Gate
 
 
 class WorkspaceProblems(Problems):
@@ -16,12 +17,19 @@ class WorkspaceProblems(Problems):
 class Policy:
     """Licence identifiers as model cards have them (``apache-2.0``). ``allow_licences`` None allows any.
 
+    ``publish_allow_licences`` may go to others beside those that let everybody do so
+    (:mod:`hf_pack.weights.redistribution`), ``publish_deny_licences`` may not. ``deny`` are gates that no manifest can
+    open.
+
     ``trusted_keys`` are public keys (``NAME:BASE64``) whose signatures count when packages are pulled;
     ``require_signature`` demands one.
     """
 
     allow_licences: tuple[str, ...] | None = None
     deny_licences: tuple[str, ...] = ()
+    publish_allow_licences: tuple[str, ...] = ()
+    publish_deny_licences: tuple[str, ...] = ()
+    deny: tuple[Gate, ...] = ()
     trusted_keys: tuple[str, ...] = ()
     require_signature: bool = False
 
@@ -47,10 +55,13 @@ def parse(text: str) -> WorkspaceSettings:
     top.refuse_unknown(("policy", "caches", "mirrors", "targets"))
     policy = Policy()
     if (table := top.optional_table("policy")) is not None:
-        table.refuse_unknown(("allow_licences", "deny_licences", "trusted_keys", "require_signature"))
+        table.refuse_unknown(tuple(field.name for field in fields(Policy)))
         policy = Policy(
             allow_licences=table.optional_texts("allow_licences"),
             deny_licences=table.texts("deny_licences"),
+            publish_allow_licences=table.texts("publish_allow_licences"),
+            publish_deny_licences=table.texts("publish_deny_licences"),
+            deny=table.parsed_list("deny", _gate),
             trusted_keys=table.texts("trusted_keys"),
             require_signature=table.flag("require_signature"),
         )
@@ -60,3 +71,9 @@ def parse(text: str) -> WorkspaceSettings:
     if problems:
         raise WorkspaceProblems(problems)
     return settings
+
+
+def _gate(text: str) -> Gate:
+    if text not in tuple(Gate):
+        raise ValueError(f"{text!r} is no gate: expected one of {', '.join(Gate)}")
+    return Gate(text)

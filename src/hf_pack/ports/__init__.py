@@ -11,6 +11,7 @@ from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception,
 from hf_pack.ports.machine import GpuLister, LocalGpu, LocalGpus
 from hf_pack.ports.progress import Progress
 from hf_pack.ports.relations import ModelRelations, RelatedModel
+from hf_pack.ports.scanning import PickleScanner, Scanned
 from hf_pack.ports.serving import Machine, Server
 from hf_pack.ports.shipping import SMALL, NarPacker, ObjectStorage, PackedNar, Readable
 from hf_pack.ports.sources import Source, SourceFile, SourceListing, Sources
@@ -36,10 +37,12 @@ __all__ = [
     "ObjectStorage",
     "PackageFiles",
     "PackedNar",
+    "PickleScanner",
     "Progress",
     "Readable",
     "Reception",
     "RelatedModel",
+    "Scanned",
     "Server",
     "Source",
     "SourceFile",

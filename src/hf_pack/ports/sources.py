@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from hf_pack.formats.hashes import Hash
     from hf_pack.model.hub_ids import RepoId, SnapshotKind
@@ -74,3 +75,9 @@ class Source(Protocol):
 
     def read(self, path: str, *, size: int | None = None) -> bytes:
         """The first ``size`` bytes of a file, or all of them. Raises SourceError, HubError, IntegrityError."""
+
+    def open(self, path: str) -> BinaryIO:
+        """A file's bytes, to be read in places: seekable, read as far as asked. Raises what :meth:`read` raises.
+
+        Of a large file on the Hub these bytes are what it sends now; they are proved when the file is built.
+        """

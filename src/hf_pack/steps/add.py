@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from hf_pack.errors import UsageError
 from hf_pack.model import manifest_document, manifest_text
 from hf_pack.model.build_meta import BuildMeta
-from hf_pack.model.manifest import HubSource, Manifest, PathSource, Selection
+from hf_pack.model.manifest import Allow, HubSource, Manifest, PathSource, Selection
 from hf_pack.ports import Progress, SourceListing, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
+from hf_pack.steps.gates import NO_GUARD, Guard
 from hf_pack.steps.inspect_source import inspect
 from hf_pack.steps.lock_checks import NOTHING_KNOWN, Knowledge
 from hf_pack.steps.propose import Wishes
@@ -32,10 +33,11 @@ _BESIDE_GGUF = ("*.json", "*.jinja", "README*", "LICENSE*", "NOTICE*")
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What the command line says about files: one of several GGUF files, consent to pickles, headers or not."""
+    """What the command line says about files: one of several GGUF files, what is consented to, headers or not."""
 
     file: str | None = None
     allow_pickle: bool = False
+    allow: Allow = field(default_factory=Allow)
     headers: bool = True
 
     def selection(self, listing: SourceListing) -> Selection:
@@ -56,6 +58,7 @@ def add(
     store: Store,
     progress: Progress,
     knowledge: Knowledge = NOTHING_KNOWN,
+    guard: Guard = NO_GUARD,
 ) -> Added:
     """Look at the model, propose a manifest, lock it, and only then write: manifest, build metadata, lock.
 
@@ -63,9 +66,10 @@ def add(
     """
     source = sources.open(asked)
     selection = choice.selection(source.listing)
-    inspection = inspect(source, selection, headers=choice.headers)
+    inspection = inspect(source, selection, headers=choice.headers, gates=guard.gates(selection, choice.allow))
     opened = locking.Opened(source=source, inspection=inspection)
-    manifest = propose.propose(propose.source_of(asked, source.listing, wishes), selection, inspection.model, wishes)
+    found = propose.source_of(asked, source.listing, wishes)
+    manifest = replace(propose.propose(found, selection, inspection.model, wishes), allow=choice.allow)
     if workspace.read(manifest_file(manifest.name)) is not None:
         raise UsageError(
             f"a package of this name is there already\n  {manifest_file(manifest.name)}: exists",

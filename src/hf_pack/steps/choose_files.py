@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from hf_pack.errors import ManifestError, PolicyError, SourceError
+from hf_pack.errors import ManifestError, SourceError
 from hf_pack.model.file_names import shown
 from hf_pack.model.manifest import Selection
 from hf_pack.model.selection import Selected, select
-from hf_pack.model.weight_formats import WeightFormat, weight_index
+from hf_pack.model.weight_formats import weight_index
 from hf_pack.steps.remote_code import needed_code
 from hf_pack.weights.side_files import recognise
 
@@ -19,7 +19,7 @@ def choose(
     """The files to package of the source called ``where`` (path, size in bytes).
 
     ``read`` gives the bytes of a small file; only configuration and remote code are read. Raises ManifestError
-    for a pattern that matches nothing, PolicyError for pickles, SourceError without weights or with several GGUF
+    for a pattern that matches nothing, SourceError without weights or with several GGUF
     quantizations to choose among.
     """
     offered = dict(sizes)
@@ -42,21 +42,9 @@ def choose(
             hint=f"hf-pack add SOURCE --file '*{selected.quantizations[0]}*', or in the manifest, under [source]: "
             f'include = ["*{selected.quantizations[0]}*", "*.json", "README*", "LICENSE*"]',
         )
-    if selected.pickles:
-        _refuse(where, selected)
     if not selected.formats:
         _no_weights(where, selected)
     return selected
-
-
-def _refuse(where: str, selected: Selected) -> None:
-    first, *more = map(shown, selected.pickles)
-    files = f"{first} and {len(more)} more" if more else first
-    reason = "" if WeightFormat.SAFETENSORS in selected.offered else ", and there are no safetensors"
-    raise PolicyError(
-        f"{where}: {files}: weights in pickle format can run code when they are loaded{reason}",
-        hint="if you trust them: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest",
-    )
 
 
 def _no_weights(where: str, selected: Selected) -> None:

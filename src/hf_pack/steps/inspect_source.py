@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hf_pack.errors import PolicyError
 from hf_pack.model.file_names import shown
+from hf_pack.model.gates import Finding, Gate, Refused
 from hf_pack.model.lock import ModelSummary, OmittedFile
 from hf_pack.model.manifest import Selection
 from hf_pack.model.source_problems import SourceProblem, source_error
 from hf_pack.model.weight_formats import WeightFormat, weight_format, weight_index
 from hf_pack.ports import Source, SourceFile, SourceListing
 from hf_pack.steps.choose_files import choose
+from hf_pack.steps.gates import Gates
 from hf_pack.steps.header_reading import first_read, gguf_header, header_reads, safetensors_header
 from hf_pack.steps.shard_checks import Shards, check_index, check_numbers
 from hf_pack.steps.side_records import Claim, read_side_records
 from hf_pack.steps.summarise import summarise
+from hf_pack.weights.chat_template import is_template, may_hold_templates, templates_in_gguf
 from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
 from hf_pack.weights.pointer import POINTER_LIMIT, parse_pointer
@@ -39,8 +41,8 @@ CONFIGS = (
 )
 _CONFIG_OF_WEIGHTS = ("config.json", "adapter_config.json", "model_index.json", "modules.json")
 _LFS_PULL = "git lfs pull in the clone that this was copied from"
-_ALLOW = "if you trust it: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest"
 _FALSE_NAME = "fetch the safetensors file again, or give the pickle its own ending (.bin) if you trust it"
+STRICT = Gates()  # nothing is allowed that may do harm
 _JSON_LIMIT = 64 << 20  # bytes; larger JSON is data, and is not read for its syntax
 
 
@@ -58,13 +60,14 @@ class Inspection:
     provenance: tuple[tuple[str, str], ...]
     claimed: Mapping[str, Claim]
     notes: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()  #: what the gates found, all of it allowed, sorted
 
 
-def inspect(source: Source, selection: Selection, *, headers: bool = True) -> Inspection:
+def inspect(source: Source, selection: Selection, *, headers: bool = True, gates: Gates = STRICT) -> Inspection:
     """Choose the files and read their headers through ``Source.read``; without ``headers`` no byte of weights.
 
-    Raises one SourceError that lists every problem; PolicyError where pickles are the only one; and what
-    :func:`hf_pack.steps.choose_files.choose` raises.
+    Raises one SourceError that lists every problem, and what the gates refuse; PolicyError where that is all; and
+    what :func:`hf_pack.steps.choose_files.choose` raises.
     """
     listing = source.listing
     _require_sound(source, selection)
@@ -75,9 +78,10 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True) -> In
     looked_into = [file for file in files if headers or weight_format(file.path) in (None, WeightFormat.GGUF)]
     source.prepare([(file.path, first_read(file)) for file in looked_into])
     source.prepare(header_reads(source, looked_into))
-    found = _Findings(source=source, fetch=fetch_command(listing), allow_pickle=selection.allow_pickle)
+    found = _Findings(source=source, fetch=fetch_command(listing), gates=gates)
     for file in looked_into:
         found.look_into(file)
+    found.dangerous(files)
     shards = Shards(
         packaged=frozenset(path for path in chosen if weight_format(path) is not None),
         offered=frozenset(file.path for file in listing.files),
@@ -109,6 +113,7 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True) -> In
         provenance=records.facts,
         claimed={path: claim for path, claim in records.claimed.items() if path in chosen},
         notes=(*summary.notes, *_unlisted(found.indexes, indexed, shards)),
+        findings=tuple(sorted(set(found.findings))),
     )
 
 
@@ -147,13 +152,14 @@ class _Findings:
 
     source: Source
     fetch: str
-    allow_pickle: bool
+    gates: Gates
     headers: dict[str, Header] = field(default_factory=dict)
     ggufs: dict[str, GgufHeader] = field(default_factory=dict)
     indexes: dict[str, ShardIndex] = field(default_factory=dict)
     configs: dict[str, Mapping[str, JsonValue]] = field(default_factory=dict)
     problems: list[SourceProblem] = field(default_factory=list)
-    pickles: list[str] = field(default_factory=list)
+    pickles: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
 
     def look_into(self, file: SourceFile) -> None:
         path = file.path
@@ -165,14 +171,29 @@ class _Findings:
             self.add(path, problem, self.fetch if is_clone else f"{_LFS_PULL}, or: {self.fetch}")
         elif file.size == 0 and weights is not None:
             self.add(path, "expected weights, found an empty file", self.fetch)
-        elif looks_like_pickle(start) and not self.allow_pickle:
-            self.pickles.append(path)
+        elif looks_like_pickle(start) and not (self.gates.terms.allow_pickle and _has_another_form(path)):
+            self.pickles.add(path)
         elif weights in (WeightFormat.SAFETENSORS, WeightFormat.CONSOLIDATED):
             self.parse(path, lambda: self.headers.__setitem__(path, safetensors_header(self.source, file)))
         elif weights is WeightFormat.GGUF:
             self.parse(path, lambda: self.ggufs.__setitem__(path, gguf_header(self.source, file)))
         elif path.lower().endswith(".json") and file.size <= _JSON_LIMIT:
             self.parse(path, lambda: self.json(path))
+        if is_template(path) or may_hold_templates(path):
+            if file.size > _JSON_LIMIT:
+                self.add(path, f"expected at most {_JSON_LIMIT} bytes, found {file.size}", "leave it out with exclude")
+            else:
+                self.findings += self.gates.text(path, self.source.read(path))
+
+    def dangerous(self, files: Sequence[SourceFile]) -> None:
+        """What the gates find beyond single small files: pickles by name or content, code, templates in weights."""
+        for file in files:
+            weights = weight_format(file.path)
+            if file.path in self.pickles or (weights is not None and weights.is_pickle and file.size):
+                self.findings += self.gates.pickle(self.source, file.path)
+        self.findings += self.gates.code(self.source, [file.path for file in files])
+        for path, header in self.ggufs.items():
+            self.findings += self.gates.templates(path, templates_in_gguf(header))
 
     def json(self, path: str) -> None:
         data = self.source.read(path)
@@ -183,7 +204,7 @@ class _Findings:
         elif path.rpartition("/")[2] in CONFIGS:
             loads(data)
         else:
-            _check_syntax(data)
+            self.findings += self.gates.json(path, data)
 
     def parse(self, path: str, read: Callable[[], None]) -> None:
         try:
@@ -195,30 +216,26 @@ class _Findings:
         self.problems.append(SourceProblem(path=shown(path), problem=problem, hint=hint))
 
     def report(self) -> None:
-        """Raise what was found, if anything."""
-        place = self.source.listing.place
+        """Raise what was found and is not allowed, if anything."""
+        place, terms = self.source.listing.place, self.gates.terms
+        refused = terms.refused(set(self.findings))
+        reported = [terms.reported(finding) for finding in refused]
+        false_names = any(finding.gate is Gate.PICKLE and _has_another_form(finding.file) for finding in refused)
+        hint = _FALSE_NAME if false_names else terms.hint(refused)
         if self.problems:
-            for path in self.pickles:
-                self.add(path, "expected no pickle, found one by its content", _hint_for(path))
-            raise source_error(place, self.problems)
-        if self.pickles:
-            names = "".join(f"\n  {shown(path)}" for path in self.pickles)
-            raise PolicyError(
-                f"{place}: a pickle by its content, which can run code when it is loaded{names}",
-                hint=_hint_for(self.pickles[0]),
-            )
+            reported += [Refused(file=problem.path, reason=problem.problem) for problem in self.problems]
+            for finding in refused:
+                self.add(finding.file, finding.reason, hint)
+            raise source_error(place, self.problems, reported)
+        if refused:
+            lines = "".join(f"\n  {shown(finding.file)}: {finding.reason}" for finding in refused)
+            count = f"{len(refused)} finding{'s' if len(refused) > 1 else ''}"
+            raise PolicyError(f"{place}: refused for {count}{lines}", hint=hint, findings=reported)
 
 
-def _hint_for(pickle: str) -> str:
-    return _FALSE_NAME if pickle.endswith((".safetensors", ".gguf")) else _ALLOW
-
-
-def _check_syntax(data: bytes) -> None:
-    # Vocabularies are data: a repeated key in one is the publisher's business, broken JSON is a trap.
-    try:
-        json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise HeaderError(f"JSON: {error}") from None
+def _has_another_form(path: str) -> bool:
+    """Whether the name stands for a format that is no pickle: its content is a lie or damage."""
+    return path.endswith((".safetensors", ".gguf"))
 
 
 def _missing_config(formats: Iterable[WeightFormat], chosen: frozenset[str], shards: Shards) -> list[SourceProblem]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from hf_pack.errors import IntegrityError, ManifestError, SourceError
 from hf_pack.formats.store_path import sanitize_name
@@ -28,9 +29,12 @@ from hf_pack.model.manifest import CONTENT_SNAPSHOT, HubSource, Manifest, Patch,
 from hf_pack.model.snapshots import content_id
 from hf_pack.ports import AddedBlob, FileToAdd, Progress, Source, SourceFile, SourceListing, Sources, Store, Workspace
 from hf_pack.steps.fetch import Receive
+from hf_pack.steps.gates import NO_GUARD, Guard
 from hf_pack.steps.inspect_source import Inspection, inspect
 from hf_pack.steps.lock_checks import NOTHING_KNOWN, Knowledge, check_before_lock
 from hf_pack.steps.packages import digest_of, replacement_contents
+from hf_pack.steps.patched import patched
+from hf_pack.steps.remote_code import CodeChange
 from hf_pack.steps.workspace_files import lock_file, manifest_file
 
 
@@ -44,6 +48,7 @@ class Locked:
     bytes_read: int
     bytes_written: int
     previous_snapshot_id: str | None = None  #: of the lock that this one takes the place of
+    code_changes: tuple[CodeChange, ...] = ()  #: Python that is not what that lock has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +59,22 @@ class Opened:
     inspection: Inspection
 
 
-def open_source(manifest: Manifest, sources: Sources, *, headers: bool = True) -> Opened:
-    """Open and inspect the manifest's source. Raises SourceError, HubError, PolicyError with every trap it meets."""
+def open_source(
+    manifest: Manifest,
+    sources: Sources,
+    *,
+    headers: bool = True,
+    guard: Guard = NO_GUARD,
+    replacements: Mapping[str, bytes] | None = None,
+) -> Opened:
+    """Open and inspect the manifest's source. Raises SourceError, HubError, PolicyError with every trap it meets.
+
+    ``replacements`` are the files that patches' ``replace`` names: the gates look at what will be packaged.
+    """
     source = sources.open(manifest.source)
-    return Opened(source=source, inspection=inspect(source, manifest.selection, headers=headers))
+    finished = partial(patched, manifest.patches, replacements or {})
+    gates = guard.gates(manifest.selection, manifest.allow, finished)
+    return Opened(source=source, inspection=inspect(source, manifest.selection, headers=headers, gates=gates))
 
 
 def make_lock(
@@ -133,6 +150,7 @@ def make_lock(
         licence=inspection.licence,
         model=inspection.model,
         provenance=inspection.provenance,
+        findings=inspection.findings,
     )
     return Locked(
         lock=lock,

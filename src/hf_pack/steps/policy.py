@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hf_pack.errors import PolicyError
+from hf_pack.model.gates import Terms
 from hf_pack.model.workspace_document import Policy
 from hf_pack.steps.packages import Package
 
@@ -19,6 +20,22 @@ def check_licence(policy: Policy, package: Package) -> None:
     allowed = policy.allow_licences
     if allowed is not None and stated not in {one.lower() for one in allowed}:
         raise _refused(package, f"expected one of {', '.join(allowed) or 'none'}", "allow_licences")
+
+
+def check_gates(policy: Policy, package: Package) -> None:
+    """Raises PolicyError for what was found when the package was locked, and is not, or no longer, allowed.
+
+    What its files hold cannot change after that; what manifest and policy accept can.
+    """
+    manifest = package.manifest
+    terms = Terms(allow_pickle=manifest.selection.allow_pickle, allow=manifest.allow, denied=policy.deny)
+    if refused := terms.refused(package.lock.findings):
+        lines = "".join(f"\n  {finding}" for finding in refused)
+        raise PolicyError(
+            f"{package.name}: what was found when it was locked is not allowed{lines}",
+            hint=terms.hint(refused),
+            findings=[terms.reported(finding) for finding in refused],
+        )
 
 
 def _refused(package: Package, expected: str, key: str) -> PolicyError:

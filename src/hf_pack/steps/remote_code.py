@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 
+from hf_pack.formats.hashes import Hash
+from hf_pack.model.lock import Lock
 from hf_pack.weights.model_facts import model_facts
 from hf_pack.weights.strict_json import JsonValue, loads
 from hf_pack.weights.weights_error import HeaderError
@@ -38,6 +41,39 @@ def needed_code(paths: Collection[str], read: Callable[[str], bytes]) -> tuple[s
             found.add(path)
             waiting += [inner for inner in _imports(path, read(path)) if inner in paths]
     return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeChange:
+    """A Python file that two locks have differently: its sha256 in each, None where it is not packaged."""
+
+    file: str
+    before: Hash | None
+    now: Hash | None
+
+    def __str__(self) -> str:
+        if self.before is None or self.now is None:
+            return f"remote code {'gone' if self.now is None else 'new'}: {self.file}"
+        return f"remote code changed: {self.file}, sha256 {self.before.hex()} -> {self.now.hex()}"
+
+
+def code_changes(before: Lock, now: Lock) -> tuple[CodeChange, ...]:
+    """How the Python of two locks of a package differs, by file."""
+    old, new = ({file.path: file.sha256 for file in lock.files if file.path.endswith(".py")} for lock in (before, now))
+    return tuple(
+        CodeChange(file=path, before=old.get(path), now=new.get(path))
+        for path in sorted(old.keys() | new.keys())
+        if old.get(path) != new.get(path)
+    )
+
+
+def foreign_code(paths: Collection[str], read: Callable[[str], bytes]) -> tuple[tuple[str, str], ...]:
+    """The configurations among ``paths`` that take code from another repository, each with that repository."""
+    found = []
+    for path in _CONFIGS:
+        if path in paths and isinstance(config := _json(read(path)), dict):
+            found += [(path, repo) for repo in model_facts(config, None).auto_map_repos]
+    return tuple(found)
 
 
 def _named(paths: Collection[str], read: Callable[[str], bytes]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickletools
 import re
 from collections.abc import Iterator
@@ -20,21 +21,58 @@ _TORCH_MEMBER = re.compile(
 )
 
 
+#: Opcodes that take something of Python's by name, and those that call it.
+_NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
+_CALLING = frozenset({"REDUCE", "BUILD", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX"})
+_HOLDING = frozenset({"MARK", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "EMPTY_SET"})
+_MANY = 16  #: opcodes in a row that no text has by chance; a line of text ends most of them
+#: How the standard library says that bytes end within an opcode, or before a STOP.
+_CUT_OFF = ("no newline found", "not enough data", "expected ", "pickle exhausted")
+_NPY = b"\x93NUMPY"
+
+
 def looks_like_pickle(prefix: bytes) -> bool:
     """Whether a file that starts with ``prefix`` (512 bytes or all of it) is pickle, or a container of it.
 
-    True for pickle protocol 2 and later (which legacy ``torch.save`` files also start with), for a zip with a
-    ``.pkl`` or another member of ``torch.save``'s (since 1.6) among those that begin in ``prefix``, and for tar
-    (``torch.save`` before 0.2, ``.nemo``). Protocols 0 and 1 are text and opcodes without a sign of their own: they
-    are not found.
+    True for pickle protocol 2 and later (which legacy ``torch.save`` files also start with), for protocols 0 and 1
+    and any other that leave out the sign of their protocol (by opcodes that can follow one another), for a zip with a
+    ``.pkl`` or another member of ``torch.save``'s (since 1.6) among those that begin in ``prefix``, for tar
+    (``torch.save`` before 0.2, ``.nemo``), and for NumPy's arrays of objects.
     """
     if prefix.startswith(_ZIP):
         return any(name.endswith(b".pkl") or _TORCH_MEMBER.fullmatch(name) for name in _zip_names(prefix))
     if prefix[257:262] == b"ustar":
         return True
-    if len(prefix) < 3 or prefix[0] != 0x80 or prefix[1] not in _PROTOCOLS or prefix[2:3] not in _OPCODES:
-        return False
-    return not _is_safetensors(prefix)
+    if prefix.startswith(_NPY):
+        return b"|O" in prefix[:SIGN_SIZE]
+    if len(prefix) >= 3 and prefix[0] == 0x80 and prefix[1] in _PROTOCOLS and prefix[2:3] in _OPCODES:
+        return not _is_safetensors(prefix)
+    return _is_unsigned_pickle(prefix[:SIGN_SIZE])
+
+
+def _is_unsigned_pickle(prefix: bytes) -> bool:
+    """Whether the bytes are opcodes that can follow one another, up to a STOP or the end, and enough of them."""
+    names: list[str] = []
+    depth, marks = 0, [0]
+    try:
+        for opcode, _, _ in pickletools.genops(io.BytesIO(prefix)):
+            names.append(opcode.name)
+            takes = [kind.name for kind in opcode.stack_before]
+            if "mark" in takes or (opcode.name == "POP" and depth == marks[-1]):
+                depth = marks.pop()
+                takes = takes[: takes.index("mark")] if "mark" in takes else []
+            depth -= len(takes)
+            if not marks or depth < marks[-1]:
+                return False
+            if opcode.name == "MARK":
+                marks.append(depth)
+            else:
+                depth += len(opcode.stack_after)
+    except ValueError as error:
+        if len(prefix) < SIGN_SIZE or not str(error).startswith(_CUT_OFF):
+            return False
+    calls = not _NAMING.isdisjoint(names) and not _CALLING.isdisjoint(names)
+    return calls or (len(names) >= _MANY and not _HOLDING.isdisjoint(names))
 
 
 def _zip_names(prefix: bytes) -> Iterator[bytes]:

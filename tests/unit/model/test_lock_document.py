@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hf_pack.formats.hashes import Hash
+from hf_pack.model.gates import Finding, Gate
 from hf_pack.model.hub_ids import RepoId, SnapshotKind
 from hf_pack.model.lock import (
     AppliedPatch,
@@ -41,8 +42,18 @@ LOCK = Lock(
         AppliedPatch(file="a.json", reason="why", definition={"replace": "r"}, replacement=NEW, before=OLD, after=NEW),
     ),
     licence="mit",
-    model=ModelSummary(architectures=("A",), parameters=7, bytes_by_dtype=(("BF16", 14),), weight_parts=(("sharded BF16", 14),), notes=("n",)),
+    model=ModelSummary(
+        architectures=("A",),
+        parameters=7,
+        bytes_by_dtype=(("BF16", 14),),
+        weight_parts=(("sharded BF16", 14),),
+        notes=("n",),
+    ),
     provenance=(("k", "v"), ("k", "w")),
+    findings=(
+        Finding(file="m.py", gate=Gate.REMOTE_CODE, reason="code"),
+        Finding(file="x.bin", gate=Gate.PICKLE_GLOBAL, reason="uses it", name="os.system"),
+    ),
 )
 
 TEXT = (
@@ -94,6 +105,10 @@ TEXT = (
   "provenance": [
     ["k", "v"],
     ["k", "w"]
+  ],
+  "findings": [
+    {"file": "m.py", "gate": "remote_code", "reason": "code"},
+    {"file": "x.bin", "gate": "pickle_globals", "reason": "uses it", "name": "os.system"}
   ]
 }
 """.replace("NEW", NEW.sha256.hex())
@@ -182,7 +197,7 @@ def test_all_problems_come_at_once() -> None:
 
     assert problems_of(edited(edit)) == [
         "extra: unknown key: expected one of lock_version, layout_version, source, selection, licence, model, "
-        "files, omitted, patches, provenance",
+        "files, omitted, patches, provenance, findings",
         "source.snapshot_kind: missing: expected a string",
         "files[0].size: unexpected type: expected a whole number, found 1.5",
         f"files[1].sha256: '{'A' * 64}' is not a sha256: 64 lower-case hex digits",

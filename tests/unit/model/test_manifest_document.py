@@ -120,7 +120,7 @@ file = "../config.json"
         "'x.y' is not a manifest name: 1 to 200 letters, digits and dashes, no dash first "
         "(rename the file; pname may keep its dots)",
         "pnmae: unknown key: expected one of pname, base_version, layout, triton_model_name, storage, runtimes, "
-        "source, vllm, sglang, triton, patch (did you mean 'pname'?)",
+        "source, allow, vllm, sglang, triton, patch (did you mean 'pname'?)",
         "pname: missing: expected a string",
         "base_version: unexpected type: expected a string, found 1.0",
         "layout: unknown value: expected one of dual, single, hf, found \"daul\" (did you mean 'dual'?)",

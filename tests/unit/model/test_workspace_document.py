@@ -31,8 +31,9 @@ def test_problems_come_at_once() -> None:
         parse('cache = []\ntargets = "x"\n[policy]\ndeny_licence = []\nallow_licences = [1]')
     assert [str(problem) for problem in caught.value.problems] == [
         "cache: unknown key: expected one of policy, caches, mirrors, targets (did you mean 'caches'?)",
-        "policy.deny_licence: unknown key: expected one of allow_licences, deny_licences, trusted_keys, "
-        "require_signature (did you mean 'deny_licences'?)",
+        "policy.deny_licence: unknown key: expected one of allow_licences, deny_licences, "
+        "publish_allow_licences, publish_deny_licences, deny, trusted_keys, require_signature "
+        "(did you mean 'deny_licences'?)",
         "policy.allow_licences[0]: unexpected type: expected a string, found 1",
         'targets: unexpected type: expected a list of strings, found "x"',
     ]

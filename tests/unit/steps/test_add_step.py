@@ -187,7 +187,7 @@ def test_a_source_with_problems_writes_nothing_at_all(bench: Bench) -> None:
 
 
 def test_pickles_are_refused_unless_allowed(bench: Bench) -> None:
-    files = {**tiny_model(), "pytorch_model.bin": b"\x80\x02."}
+    files = {**tiny_model(), "pytorch_model.bin": b"\x80\x02}."}
     del files["model.safetensors"]
     path = write_flat(bench.home / "m", files)
     with pytest.raises(PolicyError):

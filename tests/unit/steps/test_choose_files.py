@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 from tests.models import as_json, gguf, tiny_model
 
-from hf_pack.errors import Error, ManifestError, PolicyError, SourceError
+from hf_pack.errors import Error, ManifestError, SourceError
 from hf_pack.model.manifest import Selection
 from hf_pack.model.selection import Selected
 from hf_pack.steps.choose_files import choose
@@ -53,22 +53,11 @@ def test_several_quantizations() -> None:
     )
 
 
-def test_pickles_alone() -> None:
-    assert refused(
-        {"config.json": as_json({}), "a-00001-of-00002.bin": b"x", "a-00002-of-00002.bin": b"x"}, PolicyError
-    ) == (
-        "/model: a-00001-of-00002.bin and 1 more: weights in pickle format can run code when they are loaded, "
-        "and there are no safetensors",
-        "if you trust them: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest",
-    )
-
-
-def test_pickles_asked_for() -> None:
+def test_pickles_are_chosen_and_left_to_the_gates() -> None:
+    pair = {"a-00001-of-00002.bin": b"x", "a-00002-of-00002.bin": b"x"}
+    assert set(pair) < set(chosen({"config.json": as_json({}), **pair}).files)
     files = tiny_model(extra={"pytorch_model.bin": b"x"})
-    assert refused(files, PolicyError, Selection(include=("*",)))[0] == (
-        "/model: pytorch_model.bin: weights in pickle format can run code when they are loaded"
-    )
-    assert "pytorch_model.bin" in chosen(files, Selection(include=("*",), allow_pickle=True)).files
+    assert "pytorch_model.bin" in chosen(files, Selection(include=("*",))).files
 
 
 def test_no_weights() -> None:

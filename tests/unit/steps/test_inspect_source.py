@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,30 +24,57 @@ from tests.models import (
 from tests.sources import MemorySource
 
 from hf_pack.adapters.local.source import open_source
+from hf_pack.adapters.pickle_scanner import FicklingScanner
 from hf_pack.errors import Error, PolicyError, SourceError
 from hf_pack.formats.hashes import Hash
+from hf_pack.model.gates import Gate, Refused
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.lock import ModelSummary
-from hf_pack.model.manifest import Selection
+from hf_pack.model.manifest import Allow, Selection
+from hf_pack.steps.gates import Guard
 from hf_pack.steps.inspect_source import Inspection, inspect
 
 FIRST, SECOND = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
 INDEX = "model.safetensors.index.json"
 FETCH = "copy the model again from where it came from"
-ALLOW = "if you trust it: hf-pack add SOURCE --allow-pickle, or allow_pickle = true in the manifest"
+ALLOW = "if you trust it: --allow-pickle of hf-pack add, or in the manifest: [source] allow_pickle = true"
+NOTHING = Allow()
 
 
-def inspected(files: Mapping[str, bytes], selection: Selection | None = None) -> Inspection:
-    return inspect(MemorySource(files), selection or Selection())
+class Shell:
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, ("true",)
 
 
-def refusal(files: Mapping[str, bytes], selection: Selection | None = None) -> tuple[list[str], str]:
+SHELL = pickle.dumps(Shell())
+
+
+def inspected(files: Mapping[str, bytes], selection: Selection | None = None, allow: Allow = NOTHING) -> Inspection:
+    selection = selection or Selection()
+    gates = Guard(scanner=FicklingScanner()).gates(selection, allow)
+    return inspect(MemorySource(files), selection, gates=gates)
+
+
+def refusal(
+    files: Mapping[str, bytes], selection: Selection | None = None, allow: Allow = NOTHING
+) -> tuple[list[str], str]:
     """The problem lines and the hint."""
     with pytest.raises(SourceError) as caught:
-        inspected(files, selection)
+        inspected(files, selection, allow)
     first, *lines = caught.value.message.splitlines()
     count = "1 problem" if len(lines) == 1 else f"{len(lines)} problems"
     assert first == f"the model in /model cannot be packaged: {count}"
+    return lines, caught.value.hint
+
+
+def denial(
+    files: Mapping[str, bytes], selection: Selection | None = None, allow: Allow = NOTHING
+) -> tuple[list[str], str]:
+    """The lines of what the gates refuse, and the hint."""
+    with pytest.raises(PolicyError) as caught:
+        inspected(files, selection, allow)
+    first, *lines = caught.value.message.splitlines()
+    assert first == f"/model: refused for {len(lines)} finding{'s' if len(lines) > 1 else ''}"
     return lines, caught.value.hint
 
 
@@ -273,42 +300,159 @@ class TestConfiguration:
         assert len(lines) == 1
         assert lines[0].startswith(f"  {path}: {problem}")
 
-    def test_a_vocabulary_may_repeat_a_key(self) -> None:
-        inspected(tiny_model(extra={"vocab.json": b'{"a": 1, "a": 2}'}))
+    def test_a_vocabulary_that_repeats_a_key_needs_consent(self) -> None:
+        files = tiny_model(extra={"vocab.json": b'{"a": 1, "a": 2}'})
+        lines, hint = denial(files)
+        assert lines == ['  vocab.json: JSON of two meanings: key "a" appears twice in one object']
+        assert hint.endswith('or in the manifest: [allow] duplicate_keys = ["vocab.json"]')
+        found = inspected(files, allow=Allow(duplicate_keys=("vocab.json",)))
+        assert [(finding.gate, finding.file) for finding in found.findings] == [(Gate.DUPLICATE_KEY, "vocab.json")]
+
+    def test_consent_to_repeated_keys_is_none_to_depth(self) -> None:
+        deep = b'{"a": 1, "a": ' + b"[" * 300 + b"]" * 300 + b"}"
+        lines, _ = refusal(tiny_model(extra={"vocab.json": deep}), allow=Allow(duplicate_keys=True))
+        assert lines == ["  vocab.json: JSON: nested more than 200 levels deep"]
 
 
 class TestPickles:
     PICKLE = pickle.dumps({"w": [1, 2]})
 
     def test_one_under_another_name(self) -> None:
-        with pytest.raises(PolicyError) as caught:
-            inspected(tiny_model(extra={"model.safetensors": self.PICKLE}))
-        assert caught.value.message.splitlines() == [
-            "/model: a pickle by its content, which can run code when it is loaded",
-            "  model.safetensors",
-        ]
-        assert caught.value.hint == (
-            "fetch the safetensors file again, or give the pickle its own ending (.bin) if you trust it"
-        )
+        lines, hint = denial(tiny_model(extra={"model.safetensors": self.PICKLE}))
+        assert lines == ["  model.safetensors: a pickle by its content, which can run code when it is loaded"]
+        assert hint == "fetch the safetensors file again, or give the pickle its own ending (.bin) if you trust it"
 
-    def test_one_in_a_text(self) -> None:
-        with pytest.raises(PolicyError) as caught:
-            inspected(tiny_model(extra={"vocab.txt": self.PICKLE}))
-        assert caught.value.hint == ALLOW
-        inspected(tiny_model(extra={"vocab.txt": self.PICKLE}), Selection(allow_pickle=True))
+    @pytest.mark.parametrize("protocol", [0, 1, 4])
+    def test_one_in_a_text(self, protocol: int) -> None:
+        files = tiny_model(extra={"vocab.txt": pickle.dumps(list(range(100)), protocol)})
+        assert denial(files)[1] == ALLOW
+        inspected(files, Selection(allow_pickle=True))
 
     def test_consent_does_not_make_it_safetensors(self) -> None:
         lines, _ = refusal(tiny_model(extra={"model.safetensors": self.PICKLE}), Selection(allow_pickle=True))
         assert lines[0].startswith("  model.safetensors: ")
 
+    def test_weights_by_name(self) -> None:
+        files = without(tiny_model(extra={"pytorch_model.bin": self.PICKLE}), "model.safetensors")
+        assert denial(files) == (
+            ["  pytorch_model.bin: weights in pickle format, which can run code when it is loaded"],
+            ALLOW,
+        )
+
     def test_allowed_weights(self) -> None:
         files = without(tiny_model(extra={"pytorch_model.bin": self.PICKLE}), "model.safetensors")
         found = inspected(files, Selection(allow_pickle=True))
         assert (found.model.parameters, found.model.bytes_by_dtype) == (None, ())
+        assert [(finding.gate, finding.file) for finding in found.findings] == [(Gate.PICKLE, "pytorch_model.bin")]
+
+    def test_what_an_allowed_pickle_does_needs_consent_by_name(self) -> None:
+        files = without(tiny_model(extra={"pytorch_model.bin": SHELL}), "model.safetensors")
+        lines, hint = denial(files, Selection(allow_pickle=True))
+        assert lines == ["  pytorch_model.bin: a pickle that uses posix.system, which loading tensors does not take"]
+        assert '[allow] pickle_globals = ["posix.system"]' in hint
+        found = inspected(files, Selection(allow_pickle=True), Allow(pickle_globals=("posix.system",)))
+        assert [finding.name for finding in found.findings] == ["", "posix.system"]
+
+    def test_what_nobody_can_tell_needs_consent(self) -> None:
+        files = without(tiny_model(extra={"pytorch_model.bin": b"garbage"}), "model.safetensors")
+        lines, _ = denial(files, Selection(allow_pickle=True))
+        assert "a pickle of which nobody can tell what it does: no pickle that can be read" in lines[0]
+        inspected(files, Selection(allow_pickle=True), Allow(unscanned_pickles=("pytorch_model.bin",)))
+
+    def test_without_a_scanner_it_is_said(self) -> None:
+        files = without(tiny_model(extra={"pytorch_model.bin": self.PICKLE}), "model.safetensors")
+        gates = Guard().gates(Selection(allow_pickle=True), Allow())
+        with pytest.raises(PolicyError, match="nobody can tell what it does: there is no scanner"):
+            inspect(MemorySource(files), Selection(allow_pickle=True), gates=gates)
 
     def test_beside_other_problems(self) -> None:
         lines, _ = refusal(tiny_model(extra={"vocab.txt": self.PICKLE, "config.json": b""}))
-        assert lines[1] == "  vocab.txt: expected no pickle, found one by its content"
+        assert lines[1] == "  vocab.txt: a pickle by its content, which can run code when it is loaded"
+
+
+class TestRemoteCode:
+    FILES = tiny_model(
+        config={"auto_map": {"AutoModel": "modeling_x.X", "AutoConfig": "acme/code--configuration_y.Y"}},
+        extra={"modeling_x.py": b"import torch\n"},
+    )
+
+    def test_it_is_refused_with_its_key(self) -> None:
+        lines, hint = denial(self.FILES)
+        assert lines == [
+            "  config.json: its auto_map takes Python from another repository, acme/code, which is not packaged",
+            "  modeling_x.py: Python of the model's own, which runs with trust_remote_code",
+        ]
+        assert hint == (
+            "if you trust it: --allow remote_code of hf-pack add, or in the manifest: "
+            '[allow] remote_code = ["config.json", "modeling_x.py"]'
+        )
+
+    def test_consent_to_one_file_is_none_to_another(self) -> None:
+        lines, _ = denial(self.FILES, allow=Allow(remote_code=("modeling_x.py",)))
+        assert [line.split(":")[0] for line in lines] == ["  config.json"]
+
+    def test_no_manifest_allows_what_policy_denies(self) -> None:
+        gates = Guard(denied=(Gate.REMOTE_CODE,)).gates(Selection(), Allow(remote_code=True))
+        with pytest.raises(PolicyError) as caught:
+            inspect(MemorySource(self.FILES), Selection(), gates=gates)
+        assert caught.value.hint == 'hf-pack.toml: [policy] deny has "remote_code", which no manifest can allow'
+        assert caught.value.findings[0] == Refused(
+            file="config.json",
+            reason="its auto_map takes Python from another repository, acme/code, which is not packaged",
+            gate=Gate.REMOTE_CODE,
+        )
+
+
+class TestTemplates:
+    BAD = "{{ ''.__class__ }}"
+
+    @pytest.mark.parametrize(
+        ("path", "content"),
+        [
+            ("chat_template.jinja", BAD.encode()),
+            ("additional_chat_templates/tool.jinja", BAD.encode()),
+            ("chat_template.json", as_json({"chat_template": BAD})),
+            ("tokenizer_config.json", as_json({"chat_template": BAD})),
+            ("tokenizer_config.json", as_json({"chat_template": [{"name": "rag", "template": BAD}]})),
+            ("processor_config.json", as_json({"chat_template": {"default": BAD}})),
+        ],
+    )
+    def test_one_that_reaches_out(self, path: str, content: bytes) -> None:
+        files = tiny_model(extra={path: content})
+        lines, hint = denial(files)
+        expected = "a chat template that reaches outside Jinja's sandbox: line 1 asks for the attribute __class__"
+        assert lines == [f"  {path}: {expected}"]
+        assert hint.endswith(f'[allow] templates = ["{path}"]')
+        assert [finding.file for finding in inspected(files, allow=Allow(templates=True)).findings] == [path]
+
+    def test_in_a_gguf_file(self) -> None:
+        lines, _ = denial({"a.gguf": gguf(chat_template=self.BAD)})
+        assert lines[0].startswith("  a.gguf: a chat template that reaches outside Jinja's sandbox")
+
+    def test_what_a_patch_leaves_counts(self) -> None:
+        gates = Guard().gates(Selection(), Allow(), lambda path, data: b"ok" if path.endswith(".jinja") else data)
+        inspect(MemorySource(tiny_model(extra={"chat_template.jinja": self.BAD.encode()})), Selection(), gates=gates)
+
+
+def test_everything_that_is_refused_is_one_report() -> None:
+    files = tiny_model(
+        extra={
+            "vocab.txt": SHELL,
+            "vocab.json": b'{"a": 1, "a": 2}',
+            "chat_template.jinja": TestTemplates.BAD.encode(),
+            "config.json": as_json({"auto_map": {"AutoModel": "m.X"}, "architectures": ["X"]}),
+            "m.py": b"",
+        }
+    )
+    with pytest.raises(PolicyError) as caught:
+        inspected(files)
+    assert caught.value.exit_code == 8
+    assert [(one.file, one.gate, one.allowed_by) for one in caught.value.findings if isinstance(one, Refused)] == [
+        ("chat_template.jinja", Gate.TEMPLATE, '[allow] templates = ["chat_template.jinja"]'),
+        ("m.py", Gate.REMOTE_CODE, '[allow] remote_code = ["m.py"]'),
+        ("vocab.json", Gate.DUPLICATE_KEY, '[allow] duplicate_keys = ["vocab.json"]'),
+        ("vocab.txt", Gate.PICKLE, "[source] allow_pickle = true"),
+    ]
 
 
 class TestSideFiles:
@@ -375,15 +519,6 @@ class TestSideFiles:
             assert {path: claim.sha256 for path, claim in claimed.items()} == {
                 "model.safetensors": Hash.sha256_of(files["model.safetensors"])
             }
-
-
-def test_remote_code_is_noted() -> None:
-    config = {"auto_map": {"AutoModel": "modeling_x.X", "AutoConfig": "acme/code--configuration_y.Y"}}
-    found = inspected(tiny_model(config=config, extra={"modeling_x.py": b"import torch\n"}))
-    assert found.notes == (
-        "the model brings Python code of its own, which runs only with trust_remote_code",
-        "auto_map takes code from another repository, acme/code, which is not packaged",
-    )
 
 
 def test_quantized_parameters_are_counted_only_where_that_means_something() -> None:

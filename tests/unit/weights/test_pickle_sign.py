@@ -77,9 +77,50 @@ def test_other_zips_are_not(names: tuple[str, ...]) -> None:
     assert not looks_like_pickle(zip_of(*names))
 
 
-@pytest.mark.parametrize("protocol", [0, 1])
-def test_the_oldest_protocols_have_no_sign(protocol: int) -> None:
-    assert not looks_like_pickle(pickle.dumps({"a": 1}, protocol))
+class Calls:
+    def __reduce__(self) -> tuple[type[int], tuple[str]]:
+        return int, ("7",)
+
+
+def unsigned(value: object, protocol: int) -> bytes:
+    """A pickle of that protocol without the two bytes that say so, which readers do not ask for."""
+    data = pickle.dumps(value, protocol)
+    return data[2:] if protocol >= 2 else data
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize(
+    "value", [Calls(), {"a": Calls()}, list(range(400)), {"k": "v" * 90, "z": {"a": list(range(9))}}]
+)
+def test_pickles_without_a_sign_are_found(protocol: int, value: object) -> None:
+    assert looks_like_pickle(unsigned(value, protocol)[:SIGN_SIZE])
+
+
+def test_marks_and_pops_do_not_hide_one() -> None:
+    assert looks_like_pickle(b"(0cposix\nsystem\n(S'x'\ntR.")
+    assert looks_like_pickle(b"(S'x'\niposix\nsystem\n.")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"cat\ndog\n.",
+        b"Person\nVehicle\nPlant\n" * 40,
+        b"0" * SIGN_SIZE,
+        b"(((((((((((((((((((((",
+        b"I am\na text\n",
+        b"the cat sat\non the mat\n" * 30,
+        b'{"a": 1}\n' * 60,
+    ],
+)
+def test_texts_are_no_pickles(text: bytes) -> None:
+    assert not looks_like_pickle(text[:SIGN_SIZE])
+
+
+def test_arrays_of_objects_are_pickles() -> None:
+    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
+    assert looks_like_pickle(b"\x93NUMPY\x01\x00\x76\x00" + header)
+    assert not looks_like_pickle(b"\x93NUMPY\x01\x00\x76\x00" + header.replace(b"|O", b"<f4"))
 
 
 @pytest.mark.parametrize("length", [0x7D0280, 0x950480, 0x280, 0x580])

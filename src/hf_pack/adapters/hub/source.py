@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import BinaryIO
 
 from hf_pack.adapters.hub.bodies import LinkExpired, read_range, read_whole
 from hf_pack.adapters.hub.limits import Limits
 from hf_pack.adapters.hub.listing import git_blob_id
 from hf_pack.adapters.hub.metadata import HubSnapshot, list_snapshot
 from hf_pack.adapters.hub.origin import origin_of
+from hf_pack.adapters.hub.ranged_file import RangedFile
 from hf_pack.adapters.hub.retrying import Patience, Transient
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.adapters.hub.web import Web
@@ -22,6 +25,7 @@ from hf_pack.ports import SourceFile, SourceListing
 from hf_pack.side_by_side import side_by_side
 
 _MOST_READERS = 16
+_RANGE = 256 << 10  # bytes that one request asks for at least, where a file is read in places
 
 
 class HubSource:
@@ -110,18 +114,28 @@ class HubSource:
             except Transient as failure:
                 patience.after(failure)
 
+    def open(self, path: str) -> BinaryIO:
+        """The file; of one that git does not hold itself only the ranges that are asked for come. Raises as read."""
+        file = self._files.get(path)
+        if file is None or file.sha256 is None:
+            return io.BytesIO(self.read(path))
+        return io.BufferedReader(RangedFile(file.size, partial(self._span, file)), _RANGE)
+
     def _prefix(self, file: SourceFile, have: bytes, wanted: int) -> bytes:
+        return have + self._span(file, len(have), wanted)
+
+    def _span(self, file: SourceFile, begin: int, end: int) -> bytes:
         place = self._web.place(str(self._repo_id), self.snapshot.commit_hash, file.path)
         patience = Patience(self._web.limits, self._web.waits)
-        data = bytearray(have)
-        while len(data) < wanted:
-            before = len(data)
+        data = bytearray()
+        while begin + len(data) < end:
+            before = begin + len(data)
             url = self._links.get(file.path) or self._url(file)
             try:
-                answered = read_range(self._web, url, before, wanted, file.size, place, data.extend)
+                answered = read_range(self._web, url, before, end, file.size, place, data.extend)
             except Transient as failure:
                 self._links.pop(file.path, None)
-                if len(data) > before:
+                if begin + len(data) > before:
                     patience.progress()
                 elif not isinstance(failure, LinkExpired) or url == self._url(file):
                     patience.after(failure)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 from hf_pack.adapters.local.git_clone import is_git_clone, open_git_clone
 from hf_pack.adapters.local.hf_cache import is_repo, open_cache, open_repo, repos_in
@@ -40,12 +41,19 @@ class LocalSource:
 
     def read(self, path: str, *, size: int | None = None) -> bytes:
         """The first ``size`` bytes of a file, or all of them. Raises SourceError."""
+        with self.open(path) as stream:
+            try:
+                return stream.read(-1 if size is None else size)
+            except OSError as error:
+                raise unreadable(self._places[path], error) from None
+
+    def open(self, path: str) -> BinaryIO:
+        """The file. Raises SourceError."""
         place = self._places.get(path)
         if place is None:
             raise SourceError(f"{self.listing.place}/{path}: no such file in the source")
         try:
-            with place.open("rb") as stream:
-                return stream.read(-1 if size is None else size)
+            return place.open("rb")
         except OSError as error:
             raise unreadable(place, error) from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.command import Command, allow_argument, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.stores import say_store
 
@@ -24,6 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--storage", choices=("linked", "self-contained"), help="a tree of links to blobs, or of real files"
     )
     parser.add_argument("--allow-pickle", action="store_true", help="take weights in a pickle format")
+    allow_argument(parser)
     parser.add_argument("--file", metavar="PATTERN", help="which GGUF file to take, where there are several")
     parser.add_argument("--no-headers", action="store_true", help="do not read the headers of weight files")
     store_argument(parser)
@@ -45,6 +46,7 @@ def _run(arguments: argparse.Namespace) -> int:
         storage=arguments.storage,
         file=arguments.file,
         allow_pickle=arguments.allow_pickle,
+        allow=arguments.allow,
         headers=not arguments.no_headers,
         progress=TerminalProgress(),
     )
@@ -64,6 +66,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 "files": len(locked.lock.files),
                 "omitted": locked.lock.omitted,
                 "notes": locked.notes,
+                "findings": locked.lock.findings,
                 "bytes_read": locked.bytes_read,
                 "bytes_written": locked.bytes_written,
             }
@@ -77,6 +80,8 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     for omitted in lock.omitted:
         talk(f"  left out {omitted.path}: {omitted.reason}")
+    for finding in locked.lock.findings:
+        talk(f"  allowed: {finding}")
     for note in locked.notes:
         talk(f"  note: {note}")
     talk(f"wrote models/{manifest.name}.toml, models/{manifest.name}.lock, build-meta/{manifest.name}.json")

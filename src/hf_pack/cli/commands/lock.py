@@ -82,6 +82,8 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
                 "files": len(locked.lock.files),
                 "size": locked.lock.size,
                 "notes": locked.notes,
+                "findings": locked.lock.findings,
+                "code_changes": locked.code_changes,
                 "bytes_read": locked.bytes_read,
                 "bytes_written": locked.bytes_written,
             }
@@ -91,6 +93,10 @@ def _lock(names: list[str], arguments: argparse.Namespace) -> int:
             now, before = locked.lock.source.snapshot_id, locked.previous_snapshot_id
             if before not in (None, now):
                 talk(f"  {before} -> {now}; hf-pack diff {name}@HEAD {name} shows what changed, in git")
+            for finding in locked.lock.findings:
+                talk(f"  allowed: {finding}")
+            for change in locked.code_changes:
+                talk(f"  {change}")
             for note in locked.notes:
                 talk(f"  note: {note}")
     if arguments.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hf_pack.cli import serving
-from hf_pack.cli.command import Command, store_argument
+from hf_pack.cli.command import Command, allow_argument, store_argument
 from hf_pack.cli.commands.serve import print_command, serve, start_arguments, with_free_port
 from hf_pack.cli.stores import say_store
 
@@ -15,6 +15,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit (default: main)")
     parser.add_argument("--file", metavar="PATTERN", help="which GGUF file to take, where there are several")
     parser.add_argument("--allow-pickle", action="store_true", help="take weights in a pickle format")
+    allow_argument(parser)
     parser.add_argument("--update", action="store_true", help="ask again what the revision is now")
     parser.add_argument("--offline", action="store_true", help="use what is on this machine")
     serving.runtime_arguments(parser)
@@ -40,6 +41,7 @@ def _run(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         file=arguments.file,
         allow_pickle=arguments.allow_pickle,
+        allow=tuple(arguments.allow),
         update=arguments.update,
         offline=arguments.offline,
     )
