@@ -16,7 +16,8 @@ from hf_pack.model.workspace_template import FILE_NAME
 if TYPE_CHECKING:
     from hf_pack.model.findings import Rebuilt
     from hf_pack.model.manifest import HubSource, PathSource
-    from hf_pack.model.workspace_document import WorkspaceSettings
+    from hf_pack.model.signature_policy import SignaturePolicy
+    from hf_pack.model.workspace_document import Policy, WorkspaceSettings
     from hf_pack.ports import (
         BlobFinder,
         BlobSource,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from hf_pack.steps.fetch import Elsewhere, Places
     from hf_pack.steps.gates import Guard
     from hf_pack.steps.lock_checks import Knowledge
-    from hf_pack.steps.pull_packages import Trust
+    from hf_pack.steps.trust import Trust
 
 STORE_VARIABLE = "HF_PACK_STORE"
 TRUST_VARIABLE = "HF_PACK_TRUSTED_KEYS"
@@ -213,25 +214,38 @@ def open_caches(urls: Sequence[str], workspace: Workspace | None) -> tuple[Objec
     return tuple(BinaryCache(open_storage(url, where=where)) for url in wanted)
 
 
-def read_trust(keys: Sequence[str], required: bool, workspace: Workspace | None) -> Trust:
+def read_trust(keys: Sequence[str], policy: SignaturePolicy | None, workspace: Workspace | None) -> Trust:
     """Whose signatures count: these keys (text or file), those of ``HF_PACK_TRUSTED_KEYS`` and of ``hf-pack.toml``.
 
-    A signature is demanded when ``required`` or the workspace's policy says so. Raises UsageError.
+    What is asked of them is ``policy``, else the workspace's, else a warning. Raises UsageError.
     """
     from hf_pack.adapters.key_files import trusted_key
-    from hf_pack.steps.pull_packages import Trust
+    from hf_pack.adapters.signing.trusted import bundle_verifier
+    from hf_pack.model.signature_policy import SignaturePolicy
+    from hf_pack.steps.trust import Trust
 
-    policy = None if workspace is None else read_settings(workspace).policy
+    settings = None if workspace is None else read_settings(workspace).policy
+    wanted = policy or (None if settings is None else settings.signatures) or SignaturePolicy.WARN
     stated = [(text, "--trusted-key") for text in keys]
     stated += [(text, TRUST_VARIABLE) for text in os.environ.get(TRUST_VARIABLE, "").split()]
-    stated += [(text, f"{FILE_NAME}: policy.trusted_keys") for text in (policy.trusted_keys if policy else ())]
-    trust = Trust(
-        keys=tuple(dict.fromkeys(trusted_key(text, where) for text, where in stated)),
-        required=required or (policy is not None and policy.require_signature),
-    )
-    if trust.required and not trust.keys:
+    if settings is not None and workspace is not None:
+        where = f"{FILE_NAME}: policy.trusted_keys"
+        root = workspace.root
+        stated += [
+            (text if ":" in text else str(root / Path(text).expanduser()), where) for text in settings.trusted_keys
+        ]
+    found, verifiers = [], []
+    for text, where in dict.fromkeys(stated):
+        verifier = bundle_verifier(text)
+        if verifier is None:
+            found.append(trusted_key(text, where))
+        else:
+            verifiers.append(verifier)
+    trust = Trust(keys=tuple(dict.fromkeys(found)), verifiers=tuple(verifiers), policy=wanted)
+    if trust.required and not (found or verifiers):
         raise UsageError(
-            "a signature is demanded, and no key is trusted", hint="--trusted-key NAME:BASE64, or its file"
+            "a signature is demanded, and no key is trusted",
+            hint="--trusted-key NAME:BASE64, its file, or a PEM file of a public key or certificates",
         )
     return trust
 
@@ -257,6 +271,13 @@ def read_settings(workspace: Workspace) -> WorkspaceSettings:
     except workspace_document.WorkspaceProblems as error:
         lines = "\n".join(f"  {problem}" for problem in error.problems)
         raise ManifestError(f"{FILE_NAME} has problems\n{lines}", hint=f"edit {FILE_NAME}") from None
+
+
+def read_policy(workspace: Workspace | None) -> Policy:
+    """The workspace's policy; without a workspace one that says nothing. Raises ManifestError."""
+    from hf_pack.model.workspace_document import Policy
+
+    return Policy() if workspace is None else read_settings(workspace).policy
 
 
 def open_store(url: str | None = None, environ: Mapping[str, str] | None = None) -> Store:

@@ -119,7 +119,7 @@ def test_a_signature_is_asked_for_and_checked(tmp_path: Path) -> None:
     url = cache_url(place)
     assert other.json("pull", "signed", "--from", url, "--trusted-key", key)["packages"][0]["signed"]
     third = box(tmp_path / "third")
-    trusting = ["--from", url, "--require-signature"]
+    trusting = ["--from", url, "--signatures", "enforce"]
     assert "no key is trusted" in third.run("pull", "signed", *trusting, code=2)
     assert "key-1" in third.run("pull", "signed", *trusting, "--trusted-key", stranger, code=8)
     for name in ("unsigned", unsigned.store_path):
@@ -134,7 +134,7 @@ def test_the_policy_demands_a_signature(tmp_path: Path) -> None:
     place, other = new_place(tmp_path / "publisher"), new_place(tmp_path / "box")
     key = place.run("key", "generate", "key-1").strip()
     published(place, "unsigned")
-    (other.workspace / "hf-pack.toml").write_text(f'[policy]\nrequire_signature = true\ntrusted_keys = ["{key}"]\n')
+    (other.workspace / "hf-pack.toml").write_text(f'[policy]\nsignatures = "enforce"\ntrusted_keys = ["{key}"]\n')
     assert "no trusted key" in other.run("pull", "unsigned", "--from", cache_url(place), code=8)
 
 

@@ -220,7 +220,7 @@ def test_a_neighbour_finds_and_pulls_a_package_by_its_name(bench: Bench, tmp_pat
         assert [entry["pname"] for entry in json.loads(found.stdout)] == ["tiny-llm"]
         pulled = hf_pack(
             *("pull", "tiny-llm", "--from", url, "--store", str(tmp_path / "neighbour")),
-            *("--require-signature", "--trusted-key", KEY.public_key().format()),
+            *("--signatures", "enforce", "--trusted-key", KEY.public_key().format()),
             home=tmp_path,
         )
     assert pulled.returncode == 0, pulled.stderr

@@ -13,6 +13,7 @@ from hf_pack.steps.quiet import QUIET
 if TYPE_CHECKING:
     from hf_pack.adapters.nar_packer import Compression
     from hf_pack.model.published import Published
+    from hf_pack.model.signature_policy import SignaturePolicy
     from hf_pack.ports import Progress
     from hf_pack.steps.archive import Archived
     from hf_pack.steps.publish import Shipped
@@ -25,20 +26,27 @@ def publish(
     *,
     to: Sequence[str] = (),
     sign: Sequence[Path | str] = (),
+    signature: Path | str | None = None,
     compression: Compression = "auto",
+    redistribute: bool = False,
     workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
 ) -> tuple[Shipped, ...]:
     """Send a built package (a name, a store path or ``pname@version``) and what it refers to into binary caches.
 
-    ``to`` are their URLs (none: ``targets`` of ``hf-pack.toml``), ``sign`` secret key files. Raises UsageError,
-    StoreError, IntegrityError, HubError, PolicyError for a version that names another content there.
+    ``to`` are their URLs (none: ``targets`` of ``hf-pack.toml``), ``sign`` secret key files. ``signature`` is a file of
+    the package's model signature, which goes with it (None: the workspace's ``models/<name>.sig``, if it is there).
+    Raises UsageError, StoreError, IntegrityError, HubError, PolicyError for a version that names another content there,
+    for a model signature of another package, and for a licence that does not let everybody pass the model on (not with
+    ``redistribute``).
     """
     from hf_pack.adapters.key_files import read_secret_key
     from hf_pack.adapters.nar_packer import NarFiles
+    from hf_pack.api.proofs import bundle_of, read_bundle
     from hf_pack.steps import publish as publishing
     from hf_pack.steps.locate import locate
+    from hf_pack.steps.redistribution import require_redistributable
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     where = "--to" if to else "hf-pack.toml: targets"
@@ -48,8 +56,11 @@ def publish(
     keys = [read_secret_key(Path(path)) for path in sign]
     storages = [wiring.open_storage(url, where=where) for url in urls]
     store_path = locate(name, place, chosen)
+    require_redistributable(name, store_path, place, chosen, wiring.read_policy(place), told=redistribute)
+    bundle = bundle_of(name, place, store_path) if signature is None else read_bundle(Path(signature), store_path)
     return tuple(
-        publishing.publish(store_path, chosen, storage, NarFiles(compression), keys, progress) for storage in storages
+        publishing.publish(store_path, chosen, storage, NarFiles(compression), keys, progress, bundle=bundle)
+        for storage in storages
     )
 
 
@@ -58,6 +69,7 @@ def export_archive(
     output: Path | str,
     *,
     sign: Sequence[Path | str] = (),
+    redistribute: bool = False,
     workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
@@ -65,7 +77,7 @@ def export_archive(
     """Write packages (names, store paths, ``pname@version``) with all that they refer to as one tar (``-``: stdout).
 
     It is a whole binary cache, which :func:`pull` reads as it is, and stock Nix where it is unpacked. ``sign`` are
-    secret key files. Raises UsageError, StoreError, IntegrityError, PolicyError.
+    secret key files. Raises UsageError, StoreError, IntegrityError, PolicyError as :func:`publish` does.
     """
     from functools import partial
 
@@ -73,10 +85,13 @@ def export_archive(
     from hf_pack.adapters.key_files import read_secret_key
     from hf_pack.steps import archive as archiving
     from hf_pack.steps.locate import locate
+    from hf_pack.steps.redistribution import require_redistributable
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     keys = [read_secret_key(Path(path)) for path in sign]
     store_paths = [locate(name, place, chosen) for name in names]
+    for name, store_path in zip(names, store_paths, strict=True):
+        require_redistributable(name, store_path, place, chosen, wiring.read_policy(place), told=redistribute)
     write = write_to_stdout if output == "-" else partial(write_archive, Path(output).absolute())
     return archiving.archive(store_paths, chosen, keys, write, progress)
 
@@ -99,7 +114,7 @@ def pull(
     *,
     caches: Sequence[str] = (),
     trusted_keys: Sequence[str] = (),
-    require_signature: bool = False,
+    signatures: SignaturePolicy | None = None,
     root: Path | str | None = None,
     workspace: Path | str = ".",
     store: str | None = None,
@@ -115,7 +130,7 @@ def pull(
     from hf_pack.steps import pull_packages
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
-    opened, trust = wiring.open_caches(caches, place), wiring.read_trust(trusted_keys, require_signature, place)
+    opened, trust = wiring.open_caches(caches, place), wiring.read_trust(trusted_keys, signatures, place)
     wanted = names or pull_packages.all_names(opened)
     if root is not None and len(wanted) != 1:
         raise UsageError("--root is for one package", hint="pull the packages one by one")
@@ -135,7 +150,7 @@ def pull_partial(
     *,
     caches: Sequence[str] = (),
     trusted_keys: Sequence[str] = (),
-    require_signature: bool = False,
+    signatures: SignaturePolicy | None = None,
     workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
@@ -148,7 +163,7 @@ def pull_partial(
     from hf_pack.steps import pull_partial as pulling
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
-    trust = wiring.read_trust(trusted_keys, require_signature, place)
+    trust = wiring.read_trust(trusted_keys, signatures, place)
     found = pulling.pull_partial(name, pulling.Only(only), wiring.open_caches(caches, place), chosen, trust, progress)
     write_files_alone(Path(output).absolute(), found.files)
     return found

@@ -63,7 +63,7 @@ def verify(
         verified = verifying.repair(verified, found, place, places, chosen, workers, progress, recent)
     if not verified.bad or not urls:
         return verified
-    keys = wiring.read_trust((), False, place).keys
+    keys = wiring.read_trust((), None, place).keys
     offers = wiring.open_caches(caches, place)
     return repair_from_caches(verified, found, offers, keys, chosen, workers, progress, recent)
 

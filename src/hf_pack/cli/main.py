@@ -21,8 +21,8 @@ from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
     "init", "add", "lock", "plan", "build", "list", "show", "path", "verify", "serve", "env", "run", "check", "gpu",
-    "diff", "bump", "export", "flox-check", "publish", "pull", "search", "key", "serve-cache", "store", "gc", "log",
-    "roots", "completion",
+    "diff", "bump", "export", "flox-check", "sign", "publish", "pull", "search", "key", "serve-cache", "store", "gc",
+    "log", "roots", "completion",
 )  # fmt: skip
 PASSING_ON = ("serve", "env", "run")  #: commands that pass what follows `--` to a runtime
 

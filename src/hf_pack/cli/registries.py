@@ -43,6 +43,7 @@ def publish_to_registry(arguments: argparse.Namespace, address: str) -> Publishe
         address,
         shape=arguments.shape,
         plain_http=arguments.plain_http,
+        redistribute=arguments.redistribute,
         store=arguments.store,
         progress=TerminalProgress(),
     )
@@ -53,7 +54,7 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
     from hf_pack import wiring
     from hf_pack.api import registries
     from hf_pack.cli.progress import TerminalProgress
-    from hf_pack.errors import UsageError
+    from hf_pack.errors import PolicyError, UsageError
 
     if len(arguments.names) > 1 or len(arguments.caches) > 1:
         raise UsageError(
@@ -61,9 +62,12 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
         )
     if arguments.only is not None:
         raise UsageError("--only reads binary caches\n  --from: found a registry", hint="leave --only out")
-    if arguments.require_signature:
-        raise UsageError(
-            "a registry holds no signatures that are read here\n  --require-signature: expected a binary cache",
+    name = arguments.names[0] if arguments.names else ""
+    trust = wiring.read_trust(arguments.trusted_keys or (), arguments.signatures, wiring.optional_workspace(Path()))
+    if trust.required and "/" not in name:
+        raise PolicyError(
+            "a registry holds no signatures that are read here, and they are demanded\n"
+            "  --signatures, or policy.signatures in hf-pack.toml: found enforce",
             hint="name the store path: it proves itself",
         )
     progress = TerminalProgress()
@@ -83,7 +87,6 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
             print(Path(arguments.output).absolute())
             talk(f"{count_words(written.files, 'file')}, {size_words(written.bytes_received)} came")
         return 0
-    name = arguments.names[0] if arguments.names else ""
     pulled = registries.pull(
         address,
         name,

@@ -42,7 +42,13 @@ def is_free(licence: str) -> bool:
     return all(part.lower() in _FREE for part in licence.split(" AND "))
 
 
+def spdx_id(licence: str) -> str | None:
+    """The SPDX identifier of one licence, in SPDX's spelling or the Hub's; None for another name."""
+    known = _FREE.get(licence.lower())
+    return licence if known is None and licence.startswith("CC-") else known
+
+
 def _licence(licence: str) -> JsonObject:
-    name = _FREE.get(licence.lower(), licence)
-    spdx: JsonObject = {"spdxId": name} if name in _FREE.values() or name.startswith("CC-") else {}
-    return {"shortName": licence.lower(), "fullName": name, "free": is_free(licence), **spdx}
+    known = spdx_id(licence)
+    spdx: JsonObject = {} if known is None else {"spdxId": known}
+    return {"shortName": licence.lower(), "fullName": known or licence, "free": is_free(licence), **spdx}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from hf_pack.model import toml_reading
 from hf_pack.model.document import Problem, Problems, Table
 from hf_pack.model.gates import Gate
+from hf_pack.model.signature_policy import SignaturePolicy
 
 
 class WorkspaceProblems(Problems):
@@ -21,8 +22,8 @@ class Policy:
     (:mod:`hf_pack.weights.redistribution`), ``publish_deny_licences`` may not. ``deny`` are gates that no manifest can
     open.
 
-    ``trusted_keys`` are public keys (``NAME:BASE64``) whose signatures count when packages are pulled;
-    ``require_signature`` demands one.
+    ``trusted_keys`` say whose signatures count (``NAME:BASE64``, files, identities of Sigstore), ``signatures`` what is
+    asked of them when packages are pulled.
     """
 
     allow_licences: tuple[str, ...] | None = None
@@ -31,7 +32,7 @@ class Policy:
     publish_deny_licences: tuple[str, ...] = ()
     deny: tuple[Gate, ...] = ()
     trusted_keys: tuple[str, ...] = ()
-    require_signature: bool = False
+    signatures: SignaturePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def parse(text: str) -> WorkspaceSettings:
             publish_deny_licences=table.texts("publish_deny_licences"),
             deny=table.parsed_list("deny", _gate),
             trusted_keys=table.texts("trusted_keys"),
-            require_signature=table.flag("require_signature"),
+            signatures=table.optional_choice("signatures", SignaturePolicy),
         )
     settings = WorkspaceSettings(
         policy=policy, caches=top.texts("caches"), mirrors=top.texts("mirrors"), targets=top.texts("targets")

@@ -14,6 +14,7 @@ from hf_pack.ports.relations import ModelRelations, RelatedModel
 from hf_pack.ports.scanning import PickleScanner, Scanned
 from hf_pack.ports.serving import Machine, Server
 from hf_pack.ports.shipping import SMALL, NarPacker, ObjectStorage, PackedNar, Readable
+from hf_pack.ports.signing import BundleSigner, BundleVerifier
 from hf_pack.ports.sources import Source, SourceFile, SourceListing, Sources
 from hf_pack.ports.stores import AddedBlob, AddedTree, FileToAdd, HashedFile, PackageFiles, Store, TreeStreamer
 from hf_pack.ports.workspace import Workspace
@@ -24,6 +25,8 @@ __all__ = [
     "AddedTree",
     "BlobFinder",
     "BlobSource",
+    "BundleSigner",
+    "BundleVerifier",
     "ByteRange",
     "FileToAdd",
     "GpuLister",

@@ -19,7 +19,7 @@ from hf_pack.formats.narinfo import NarInfo
 from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.path_info import PathInfo
-from hf_pack.model.published import Published
+from hf_pack.model.published import Published, signature_key
 from hf_pack.ports import NarPacker, ObjectStorage, Progress, Store
 from hf_pack.side_by_side import Result, side_by_side
 from hf_pack.steps.cache_narinfo import narinfo_key, narinfo_of, signed
@@ -70,8 +70,12 @@ def publish(
     packer: NarPacker,
     keys: Sequence[SecretKey],
     progress: Progress,
+    *,
+    bundle: bytes | None = None,
 ) -> Shipped:
     """Send what the cache lacks of a valid object's closure, and give a package its entry in the index.
+
+    ``bundle`` is the package's model signature, which stands beside the entry.
 
     One request an object tells what is there. Every byte is proven while it is sent: of an object that is damaged here
     the cache gets no narinfo. Raises StoreError, IntegrityError, HubError, PolicyError for a version that names
@@ -101,6 +105,8 @@ def publish(
             sent += [_send(info, shipment, progress) for info in missing if info.references]
         finally:
             progress.finish()
+        if bundle is not None:
+            storage.put(signature_key(store_path), bundle)
         if entry is not None:
             signed = entry.with_signatures(key.sign(entry.fingerprint()) for key in keys)
             entry = write_entry(signed, storage)

@@ -7,24 +7,18 @@ from dataclasses import dataclass
 
 from hf_pack.errors import HubError, PolicyError, UsageError
 from hf_pack.formats.fingerprint import fingerprint
-from hf_pack.formats.signing import PublicKey, verify
+from hf_pack.formats.signing import verify
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.published import Published
+from hf_pack.model.signature_policy import SignaturePolicy
 from hf_pack.ports import ObjectCache, Progress, Store
 from hf_pack.steps.locate import parse_store_path
 from hf_pack.steps.published_index import read_index
 from hf_pack.steps.pull import Brought, bring
+from hf_pack.steps.trust import Trust, refusal
 
 _SHOWN = 8  #: versions in a message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """Whose signatures count, and whether one is demanded: on what a name means, and on the package's narinfo."""
-
-    keys: tuple[PublicKey, ...] = ()
-    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,10 +90,11 @@ def choose(text: str, caches: Sequence[ObjectCache], trust: Trust, progress: Pro
 
 
 def _chosen(text: str, cache: ObjectCache, entries: Sequence[Published], trust: Trust, progress: Progress) -> Choice:
-    vouched = [entry for entry in entries if verify(entry.fingerprint(), entry.signatures, trust.keys)]
+    vouched = _vouched(entries, cache, trust)
     if trust.required and not vouched:
         raise PolicyError(
-            f"no trusted key signed what {text} means\n  {cache.name}: signatures: {_signers(entries)}",
+            f"no trusted key signed what {text} means\n  {cache.name}: signatures: {_signers(entries)}"
+            + _reason(_newest(entries)[0].store_path, cache, trust),
             hint="give the publisher's public key with --trusted-key, or the store path itself",
         )
     found = _newest(vouched if trust.required else entries)
@@ -113,12 +108,36 @@ def _chosen(text: str, cache: ObjectCache, entries: Sequence[Published], trust: 
         )
     (entry,) = found
     signed = entry in vouched
-    if not signed:
+    if not signed and trust.policy is not SignaturePolicy.OFF:
         progress.note(
             f"note: that {text} means {entry.store_path} is the word of {cache.name} alone: "
             + (f"signatures: {_signers([entry])}, not checked" if entry.signatures else "nobody signed it")
         )
     return Choice(text=text, store_path=entry.store_path, entry=entry, signed=signed)
+
+
+def _vouched(entries: Sequence[Published], cache: ObjectCache, trust: Trust) -> list[Published]:
+    """Those of the highest build version that has any which somebody trusted signed."""
+    if trust.policy is SignaturePolicy.OFF:
+        return []
+    for build_version in sorted({entry.build_version for entry in entries}, reverse=True):
+        found = [
+            entry
+            for entry in entries
+            if entry.build_version == build_version
+            and (
+                verify(entry.fingerprint(), entry.signatures, trust.keys)
+                or (trust.verifiers and refusal(entry.store_path, cache, trust) is None)
+            )
+        ]
+        if found or not trust.required:
+            return found
+    return []
+
+
+def _reason(store_path: StorePath, cache: ObjectCache, trust: Trust) -> str:
+    found = refusal(store_path, cache, trust) if trust.verifiers else None
+    return "" if found is None else f"\n  {store_path.name}: {found}"
 
 
 def _newest(entries: Sequence[Published]) -> list[Published]:
@@ -133,7 +152,7 @@ def _signers(entries: Iterable[Published]) -> str:
 
 
 def require_origin(store_path: StorePath, caches: Sequence[ObjectCache], store: Store, trust: Trust) -> None:
-    """Raise PolicyError unless a trusted key signed the object itself, as the store or a cache has it."""
+    """Raise PolicyError unless somebody trusted signed the object itself, as the store or a cache has it."""
     known = store.path_info(store_path)
     if known is not None:
         text = fingerprint(store_path, known.nar_hash, known.nar_size, known.references)
@@ -147,11 +166,14 @@ def require_origin(store_path: StorePath, caches: Sequence[ObjectCache], store: 
             described = True
             if verify(info.fingerprint(), info.signatures, trust.keys):
                 return
+            if trust.verifiers and refusal(store_path, cache, trust) is None:
+                return
             names |= {signature.partition(":")[0] for signature in info.signatures}
     if not described:
         places = "".join(f"\n  {cache.name}: does not have it" for cache in caches)
         raise HubError(f"{store_path} is in no cache{places}", hint="hf-pack search --from URL lists what a cache has")
     raise PolicyError(
-        f"no trusted key signed {store_path}\n  Sig: found {', '.join(sorted(names)[:_SHOWN]) or 'none'}",
-        hint="give the publisher's public key with --trusted-key NAME:KEY",
+        f"no trusted key signed {store_path}\n  Sig: found {', '.join(sorted(names)[:_SHOWN]) or 'none'}"
+        + "".join(_reason(store_path, cache, trust) for cache in caches),
+        hint="give the publisher's public key with --trusted-key",
     )

@@ -19,7 +19,8 @@ from hf_pack.model.proven_nar import ProvenNar, require_authentic
 from hf_pack.ports import ObjectCache, Progress, Store
 from hf_pack.steps import pull_tree
 from hf_pack.steps.pull import Offer, find
-from hf_pack.steps.pull_packages import Choice, Trust, choose, require_origin
+from hf_pack.steps.pull_packages import Choice, choose, require_origin
+from hf_pack.steps.trust import Trust
 
 _CONFIG = (".json", ".pbtxt")
 
@@ -66,7 +67,7 @@ def pull_partial(
     if not proved:
         progress.note(
             f"note: only the whole of {choice.store_path.name} proves these files: "
-            "a full pull reads it, and so does --require-signature"
+            "a full pull reads it, and so does --signatures enforce"
         )
     return Partial(choice=choice, files=tuple(sorted(wanted.items())), proved=proved)
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from hf_pack.model.signature_policy import SignaturePolicy
 from hf_pack.model.workspace_document import Policy, WorkspaceProblems, WorkspaceSettings, parse
 from hf_pack.model.workspace_template import NEW_TEXT
 
@@ -22,8 +23,8 @@ def test_the_commented_parts_of_a_new_workspace_are_right() -> None:
 
 
 def test_the_policy_says_whose_signatures_count() -> None:
-    text = '[policy]\nrequire_signature = true\ntrusted_keys = ["key-1:AAAA"]'
-    assert parse(text).policy == Policy(trusted_keys=("key-1:AAAA",), require_signature=True)
+    text = '[policy]\nsignatures = "enforce"\ntrusted_keys = ["key-1:AAAA"]'
+    assert parse(text).policy == Policy(trusted_keys=("key-1:AAAA",), signatures=SignaturePolicy.ENFORCE)
 
 
 def test_problems_come_at_once() -> None:
@@ -32,7 +33,7 @@ def test_problems_come_at_once() -> None:
     assert [str(problem) for problem in caught.value.problems] == [
         "cache: unknown key: expected one of policy, caches, mirrors, targets (did you mean 'caches'?)",
         "policy.deny_licence: unknown key: expected one of allow_licences, deny_licences, "
-        "publish_allow_licences, publish_deny_licences, deny, trusted_keys, require_signature "
+        "publish_allow_licences, publish_deny_licences, deny, trusted_keys, signatures "
         "(did you mean 'deny_licences'?)",
         "policy.allow_licences[0]: unexpected type: expected a string, found 1",
         'targets: unexpected type: expected a list of strings, found "x"',

@@ -28,9 +28,9 @@ from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Store
 from hf_pack.steps.pull import Brought, bring
-from hf_pack.steps.pull_packages import Trust
 from hf_pack.steps.pull_partial import Only, pull_partial
 from hf_pack.steps.quiet import QUIET
+from hf_pack.steps.trust import Trust
 from hf_pack.wiring import open_storage
 
 WEIGHTS = os.urandom(3 << 20)

@@ -20,12 +20,14 @@ from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import Layout, Storage
 from hf_pack.model.published import Published, format_index, index_key
 from hf_pack.model.published_model import PublishedModel
-from hf_pack.steps.pull_packages import Choice, Trust, choose, pull
+from hf_pack.model.signature_policy import SignaturePolicy
+from hf_pack.steps.pull_packages import Choice, choose, pull
+from hf_pack.steps.trust import Trust
 from hf_pack.wiring import open_storage
 
 KEY, STRANGER = SecretKey.generate(b"k" * 32, "key-1"), SecretKey.generate(b"s" * 32, "key-1")
 TRUST = Trust(keys=(KEY.public_key(),))
-REQUIRED = replace(TRUST, required=True)
+REQUIRED = replace(TRUST, policy=SignaturePolicy.ENFORCE)
 
 
 class Notes(Quiet):

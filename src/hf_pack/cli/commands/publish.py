@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_pack.cli.command import Command, completed, store_argument
+from hf_pack.cli.command import Command, completed, redistribution_argument, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.registries import plain_http_argument, publish_to_registry, say_published, shape_arguments
 
@@ -31,11 +31,17 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--sign", metavar="KEYFILE", action="append", default=[], help="sign with this secret key; may be repeated"
     )
     parser.add_argument(
+        "--signature",
+        metavar="BUNDLE",
+        help="the model signature that goes with it, as `hf-pack sign` makes it (default: models/NAME.sig, if there)",
+    )
+    parser.add_argument(
         "--compression",
         choices=("auto", "none", "zstd"),
         default="auto",
         help="of NARs: auto takes zstd where a sample shrinks by a third (default)",
     )
+    redistribution_argument(parser)
     store_argument(parser)
     registry = parser.add_argument_group("with --to oci://…")
     shape_arguments(registry)
@@ -63,7 +69,9 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.name,
             to=caches,
             sign=arguments.sign,
+            signature=arguments.signature,
             compression=arguments.compression,
+            redistribute=arguments.redistribute,
             store=arguments.store,
             progress=TerminalProgress(),
         )
@@ -88,13 +96,17 @@ def _print(one: Shipped) -> None:
 
 
 def _to_flox(arguments: argparse.Namespace) -> int:
+    from hf_pack import wiring
     from hf_pack.adapters.flox_command import find_flox
     from hf_pack.cli.flox import check_repository
     from hf_pack.steps.flox_check import require_publishable
+    from hf_pack.steps.redistribution import require_package_redistributable
 
     flox = find_flox()
     checked = check_repository(arguments)
     package = checked.package
+    policy = wiring.read_policy(wiring.optional_workspace(Path()))
+    require_package_redistributable(package, policy, told=arguments.redistribute)
     require_publishable(package, checked.checks, checked.store)
     flox.publish(checked.directory, package.name, arguments.org)
     if arguments.json:
@@ -114,7 +126,8 @@ COMMAND = Command(
         "--to oci://… puts it into a container registry, as a ModelPack artifact and as an image that containers\n"
         "mount, under the version as tag (_ for +). Who logs in follows from docker's or podman's configuration.\n"
         "--to flox goes through the checks of `hf-pack flox-check` and calls `flox publish` in the exported\n"
-        "repository. A version that already names another content is refused (exit code 8)."
+        "repository. A version that already names another content is refused (exit code 8),\n"
+        "and so is a model whose licence does not let everybody pass it on."
     ),
     examples=(
         "hf-pack publish my-model --to file:///srv/cache",

@@ -8,6 +8,8 @@ from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.registries import plain_http_argument, pull_from_registry
 from hf_pack.cli.stores import say_store
+from hf_pack.cli.trust import trust_arguments
+from hf_pack.model.signature_policy import SignaturePolicy
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +29,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "it (default: caches in hf-pack.toml); or a registry, oci://REGISTRY/REPOSITORY[:TAG]; or an OCI layout, "
         "oci-layout:DIR[:TAG]",
     )
+    trust_arguments(parser)
     parser.add_argument(
-        "--require-signature",
-        action="store_true",
-        help="take only what a trusted key signed: the name's entry in the index, and the package",
-    )
-    parser.add_argument(
-        "--trusted-key",
-        dest="trusted_keys",
-        metavar="KEY",
-        action="append",
-        help="a public key, NAME:BASE64 or its file; may be repeated; adds to $HF_PACK_TRUSTED_KEYS and hf-pack.toml",
+        "--signatures",
+        choices=SignaturePolicy,
+        type=SignaturePolicy,
+        metavar="POLICY",
+        help="off: none is checked; warn: a note where a name has no good one (default); enforce: only what somebody "
+        "trusted signed is taken (default: policy.signatures in hf-pack.toml)",
     )
     parser.add_argument(
         "--root", metavar="LINK", help="a link to the package, which keeps it (default: one in this user's state)"
@@ -82,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.names,
         caches=arguments.caches or (),
         trusted_keys=arguments.trusted_keys or (),
-        require_signature=arguments.require_signature,
+        signatures=arguments.signatures,
         root=arguments.root,
         store=arguments.store,
         progress=TerminalProgress(),
@@ -130,7 +129,7 @@ def _partial(arguments: argparse.Namespace) -> int:
         arguments.output,
         caches=arguments.caches or (),
         trusted_keys=arguments.trusted_keys or (),
-        require_signature=arguments.require_signature,
+        signatures=arguments.signatures,
         store=arguments.store,
         progress=TerminalProgress(),
     )
@@ -153,7 +152,7 @@ COMMAND = Command(
     ),
     examples=(
         "hf-pack pull vllm-qwen3.5-2b --from https://cache.example.org",
-        "hf-pack pull vllm-qwen3.5-2b@1.0.0+ca88e16 --from s3://models/cache --require-signature --trusted-key KEY",
+        "hf-pack pull vllm-qwen3.5-2b@1.0.0+ca88e16 --from s3://models/cache --signatures enforce --trusted-key KEY",
         "hf-pack pull --from /media/usb/models.tar",
         "hf-pack pull --from oci://registry.example.org/models/my-model:1.0.0_ca88e16",
         "hf-pack pull /nix/store/…-my-model-1.0.0+0000000 --from file:///mnt/usb/cache --root ./model",

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     name_argument(parser, help_text="a package, a store path, or pname@version")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--provenance", action="store_true", help="where it came from: an in-toto statement with SLSA's provenance"
+    )
+    what.add_argument("--sbom", action="store_true", help="what it is made of: CycloneDX 1.6 with a model card")
     store_argument(parser)
 
 
@@ -27,6 +32,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.steps.contents import stored_contents
     from hf_pack.steps.targets import resolve
 
+    if arguments.provenance or arguments.sbom:
+        from hf_pack.api import proofs
+
+        document = proofs.provenance if arguments.provenance else proofs.bill_of_materials
+        print_json(document(arguments.name, store=arguments.store))
+        return 0
     if "/" in arguments.name or "@" in arguments.name:
         store = wiring.open_store(arguments.store)
         target = resolve(arguments.name, wiring.optional_workspace(Path()), store)
@@ -146,7 +157,11 @@ COMMAND = Command(
     name="show",
     summary="what a package is: model, files, patches, engine parameters",
     description="What manifest, lock and build metadata say about a package, or what a store object says of itself.",
-    examples=("hf-pack show my-model", "hf-pack show my-model --json"),
+    examples=(
+        "hf-pack show my-model",
+        "hf-pack show my-model --json",
+        "hf-pack show my-model --sbom > my-model.cdx.json",
+    ),
     arguments=_arguments,
     run=_run,
 )

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, completed, store_argument
 from hf_pack.cli.output import count_words, print_json, talk, with_store
+from hf_pack.cli.trust import trust_arguments
+
+if TYPE_CHECKING:
+    from hf_pack.model.findings import Problem
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +35,28 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="a binary cache to repair from; may be repeated (default: caches in hf-pack.toml)",
     )
+    parser.add_argument(
+        "--signature",
+        metavar="BUNDLE",
+        help="hold the package against a model signature, too (OpenSSF Model Signing, or `hf-pack sign --provenance`)",
+    )
+    trust_arguments(parser)
     store_argument(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api
+    from hf_pack.api import proofs
     from hf_pack.cli.progress import TerminalProgress
     from hf_pack.errors import IntegrityError, UsageError
 
+    if arguments.signature is not None and len(arguments.names) != 1:
+        raise UsageError("a signature is of one package", hint="hf-pack verify NAME --signature BUNDLE")
     if arguments.all == bool(arguments.names):
         raise UsageError("name what to verify, or --all", hint="hf-pack verify NAME, or hf-pack verify --all")
+    signed = None
+    if arguments.signature is not None:
+        signed = proofs.read_signature(arguments.signature, arguments.trusted_keys or ())
     verified = api.verify(
         arguments.names,
         everything=arguments.all,
@@ -50,7 +67,11 @@ def _run(arguments: argparse.Namespace) -> int:
         store=arguments.store,
         progress=TerminalProgress(),
     )
-    ok = not verified.bad
+    unsigned: tuple[Problem, ...] = ()
+    if signed is not None and not verified.bad:
+        unsigned = proofs.differences(arguments.names[0], signed, store=arguments.store, progress=TerminalProgress())
+    bad = verified.bad + unsigned
+    ok = not bad
     if arguments.json:
         print_json(
             {
@@ -59,12 +80,12 @@ def _run(arguments: argparse.Namespace) -> int:
                 "read": verified.checked - verified.skipped,
                 "skipped": verified.skipped,
                 "oldest_proof": verified.oldest_proof,
-                "bad": verified.bad,
+                "bad": bad,
                 "repaired": verified.repaired,
             }
         )
         return 0 if ok else IntegrityError.exit_code
-    for kind, problems in (("repaired", verified.repaired), ("bad", verified.bad)):
+    for kind, problems in (("repaired", verified.repaired), ("bad", bad)):
         for problem in problems:
             place = f"{problem.store_path}/{problem.path}" if problem.path else str(problem.store_path)
             print(f"{kind}: {place}: {problem.problem}")
@@ -75,8 +96,13 @@ def _run(arguments: argparse.Namespace) -> int:
             talk(f"all bytes are what they must be; the oldest full proof is {_words(verified.oldest_proof or 0)} old")
         else:
             talk(f"{count_words(verified.checked, 'store object')} verified, all bytes are what they must be")
+        if signed is not None:
+            talk(f"{arguments.signature} is a good signature of it, by somebody trusted")
         return 0
-    talk(f"error: {count_words(len(verified.bad), 'problem')} in {count_words(verified.checked, 'store object')}")
+    talk(f"error: {count_words(len(bad), 'problem')} in {count_words(verified.checked, 'store object')}")
+    if unsigned:
+        talk("hint: all bytes are those of lock and store; it is another model than the one that was signed")
+        return IntegrityError.exit_code
     again = with_store(f"hf-pack verify {shlex.join(arguments.names) or '--all'} --repair", arguments.store)
     talk("hint: the lines above say where the bytes could come from" if arguments.repair else f"hint: {again}")
     return IntegrityError.exit_code
@@ -113,7 +139,10 @@ COMMAND = Command(
         "or the fs-verity digest. With --quick, what was proved once and has not changed since is not read; with\n"
         "--older-than, what was proved within that time. A run that is cut short has done what it read: the next one\n"
         "with --older-than goes on behind it. Without these, everything is read. A disk that changes bytes by itself\n"
-        "changes no identity: only reading finds that."
+        "changes no identity: only reading finds that.\n"
+        "\n"
+        "With --signature, the package is also held against what somebody trusted signed: exit code 8 when nobody\n"
+        "trusted made the signature, 5 when the files are others."
     ),
     examples=(
         "hf-pack verify my-model",
@@ -121,6 +150,7 @@ COMMAND = Command(
         "hf-pack verify my-model --repair",
         "hf-pack verify --all --older-than 7d --json",
         "hf-pack verify my-model@1.0.0+0000000 --repair --from https://cache.example.org",
+        "hf-pack verify my-model --signature my-model.sig --trusted-key publisher.pub",
     ),
     arguments=_arguments,
     run=_run,
