@@ -358,7 +358,7 @@ def rebuild_store(url: str | None, progress: Progress) -> Rebuilt:
 
 def own_workspaces(environ: Mapping[str, str] | None = None) -> Path:
     """The directory of the workspaces that `run` keeps."""
-    return _home(os.environ if environ is None else environ, "XDG_DATA_HOME", "~/.local/share") / "run"
+    return _home(os.environ if environ is None else environ, "XDG_STATE_HOME", "~/.local/state") / "run"
 
 
 def store_note(url: str | None = None, environ: Mapping[str, str] | None = None) -> str | None:

@@ -694,13 +694,21 @@ class TestRun:
         machine.install("vllm")
         ran = place.done("run", place.cache, "--smoke", "--prompt", "x")
         assert ran.out == f"x{TEXT}\n"
-        (workspace,) = (place.home / ".local/share/hf-pack/run").iterdir()
+        (workspace,) = (place.home / ".local/state/hf-pack/run").iterdir()
         assert (workspace / "models" / "tiny-llm.toml").is_file()
         assert list(Path().iterdir()) == []
 
+    def test_it_is_the_first_command_of_a_machine_without_nix(
+        self, place: Place, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HF_PACK_STORE")
+        monkeypatch.setattr("hf_pack.adapters.nix_daemon.routes.is_here", lambda environ: False)
+        (path,) = place.done("run", place.cache, "--runtime", "vllm", "--print", "--json").document["store_paths"]
+        assert (place.home / ".local/share/hf-pack" / path.removeprefix("/")).is_dir()
+
     def test_a_second_time_reads_and_writes_nothing_new(self, place: Place, machine: Machine) -> None:
         first = place.done("run", place.cache, "--runtime", "vllm", "--print")
-        workspace = next((place.home / ".local/share/hf-pack/run").iterdir())
+        workspace = next((place.home / ".local/state/hf-pack/run").iterdir())
         lock = (workspace / "models" / "tiny-llm.lock").stat()
         second = place.done("run", place.cache, "--runtime", "vllm", "--print")
         assert second.out == first.out
@@ -720,7 +728,7 @@ class TestRun:
     def test_no_runtime_is_told_before_anything_is_packaged(self, place: Place, machine: Machine) -> None:
         ran = place.run("run", place.cache)
         assert (ran.code, "no runtime is installed here" in ran.err) == (2, True)
-        assert not (place.home / ".local/share/hf-pack/run").exists()
+        assert not (place.home / ".local/state/hf-pack/run").exists()
 
     def test_of_several_runtimes_the_first_is_taken(self, place: Place, machine: Machine) -> None:
         machine.install("tritonserver")

@@ -54,7 +54,7 @@ def test_every_revision_has_a_workspace_of_its_own(hub: TestHub, place: HubPlace
     assert pinned.endswith(f"/snapshots/{earlier}")
     assert newest != pinned
     assert place.done("run", REPO, *PRINT).document["loads"] == newest
-    workspaces = sorted(path.name[:14] for path in (place.home / ".local/share/hf-pack/run").iterdir())
+    workspaces = sorted(path.name[:14] for path in (place.home / ".local/state/hf-pack/run").iterdir())
     assert workspaces == ["acme--tiny-llm"] * 2
 
 
