@@ -81,7 +81,7 @@ _engine_parameters = json_objects.map(
     lambda found: {
         key: value
         for key, value in found.items()
-        if key not in ("model", "revision", "pname", "layout", "storage", "runtimes")
+        if key not in ("model", "revision", "pname", "layout", "storage", "runtimes", "targets")
     }
 )
 
@@ -103,6 +103,7 @@ def _manifests(draw: st.DrawFn) -> Manifest:
         sglang=draw(_engine_parameters),
         triton=draw(_engine_parameters),
         runtimes=draw(st.dictionaries(st.sampled_from(["vllm", "sglang", "triton"]), _specifiers)),
+        targets=tuple(draw(st.lists(st.sampled_from(["L4", "2x H100", "sm89", "RTX 5090 é"]), max_size=3))),
         patches=draw(st.lists(patches, max_size=2).map(tuple)),
     )
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hf_pack.model.manifest import PathSource
     from hf_pack.ports import ModelRelations, Workspace
     from hf_pack.runtimes.known_issues import Issue
+    from hf_pack.steps.suit import Aim
 
 _MOST_RELATED = 40  #: variants that are asked for
 _READ_EXACTLY = 3  #: of them, whose headers are read
@@ -84,15 +85,54 @@ def gpus_for(names: Sequence[str], memory: int | None = None) -> tuple[Gpu, ...]
     return here
 
 
-def facts_of(name: str, *, workspace: Path | str = ".", store: str | None = None, progress: Progress = QUIET) -> Facts:
+def aim_at(names: Sequence[str]) -> Aim:
+    """The GPUs that targets name, each by itself. Raises UsageError for one that nobody knows."""
+    from hf_pack.gpu.defaults import TargetGpus
+    from hf_pack.steps.suit import Aim
+
+    known = catalogue()
+    return Aim(targets=tuple(TargetGpus(name=name, gpus=known.find(name)) for name in names), matrix=matrix())
+
+
+def shortcomings(name: str, *, workspace: Path | str = ".", store: str | None = None) -> tuple[str, ...]:
+    """What keeps a package of the workspace from running on the targets of its manifest; nothing where it has none.
+
+    Raises UsageError, ManifestError, LockError.
+    """
+    from hf_pack.steps import suit
+    from hf_pack.steps.check import facts_of_package
+    from hf_pack.steps.packages import load
+    from hf_pack.steps.workspace_files import find_name
+
+    place = wiring.open_workspace(Path(workspace))
+    package = load(place, find_name(place, name))
+    if not package.manifest.targets:
+        return ()
+    facts = facts_of_package(package, wiring.open_store(store))
+    return tuple(suit.shortcomings(facts, suit.runtimes_of(package.manifest), aim_at(package.manifest.targets)))
+
+
+def facts_of(
+    name: str,
+    *,
+    workspace: Path | str = ".",
+    store: str | None = None,
+    caches: Sequence[str] = (),
+    progress: Progress = QUIET,
+) -> Facts:
     """Facts of a package, ``pname@version``, a store path, a repo id on the Hub, or a model on disk.
 
-    Of the Hub only configuration and headers are read. Raises UsageError, LockError, StoreError, SourceError, HubError.
+    Of the Hub only configuration and headers are read, of ``caches`` (URLs) only what their indexes list. Raises
+    UsageError, LockError, StoreError, SourceError, HubError.
     """
     from hf_pack.steps.check import facts_of_source, facts_of_target
     from hf_pack.steps.targets import resolve
 
     place = wiring.optional_workspace(Path(workspace))
+    if caches:
+        from hf_pack.steps.variants import published
+
+        return published(name, wiring.open_caches(caches, place), wiring.read_trust((), None, place), progress)
     asked = _source(name)
     if asked is not None:
         return facts_of_source(wiring.AnySources(Path(workspace).absolute(), progress).open(asked))
@@ -109,6 +149,7 @@ def check(
     options: Options | None = None,
     workspace: Path | str = ".",
     store: str | None = None,
+    caches: Sequence[str] = (),
     progress: Progress = QUIET,
 ) -> Check:
     """Whether a model runs on GPUs (by name, else this machine's) with a runtime; nothing is downloaded but headers.
@@ -120,7 +161,7 @@ def check(
 
     options = options or Options()
     chosen = gpus_for(gpus, memory)
-    facts = facts_of(name, workspace=workspace, store=store, progress=progress)
+    facts = facts_of(name, workspace=workspace, store=store, caches=caches, progress=progress)
     answer = check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
     versions = exactly(options.runtime_version) if options.runtime_version else answer.runtime_versions
     found = known_issues(facts, runtime, versions, issues())
@@ -136,19 +177,25 @@ def variants(
     options: Options | None = None,
     workspace: Path | str = ".",
     store: str | None = None,
+    caches: Sequence[str] = (),
     progress: Progress = QUIET,
 ) -> tuple[Choice, ...]:
     """The model and its known quantized variants, best first for these GPUs.
 
-    Variants are what the Hub lists as quantized from it (one request), and the workspace's packages of the same shape.
+    Variants are what the Hub lists as quantized from it (one request), the workspace's packages and what
+    the caches list (``caches``, else those of ``hf-pack.toml``) of the same shape.
     The headers of the best few on the Hub are read, so that their numbers are exact. Raises what :func:`check` raises.
     """
     from hf_pack.gpu.choice import Candidate, rank
-    from hf_pack.steps.variants import facts_of_related, packages_like
+    from hf_pack.steps.variants import facts_of_related, packages_like, published_like
 
     options = options or Options()
     chosen = gpus_for(gpus, memory)
-    base = facts_of(name, workspace=workspace, store=store, progress=progress)
+    place = wiring.optional_workspace(Path(workspace))
+    source = _source(name) or (None if caches else _source_of_package(name, place))
+    base = facts_of(
+        name, workspace=workspace, store=store, caches=() if source is not None else caches, progress=progress
+    )
     group = repeated(chosen, base, options)
 
     def candidate(facts: Facts, origin: str, *, exact: bool, downloads: int = 0) -> Candidate:
@@ -156,11 +203,12 @@ def variants(
         return Candidate(check=answer, origin=origin, exact=exact, downloads=downloads)
 
     found = [candidate(base, "asked for", exact=base.weight_parts is not None)]
-    place = wiring.optional_workspace(Path(workspace))
     if place is not None:
         opened = wiring.open_store(store)
         found += [candidate(facts, "this workspace", exact=True) for facts in packages_like(base, place, opened)]
-    source = _source(name) or _source_of_package(name, place)
+    if caches or (place is not None and wiring.read_settings(place).caches):
+        opened_caches = wiring.open_caches(caches, place)
+        found += [candidate(facts, "a cache", exact=True) for facts in published_like(base, opened_caches)]
     if isinstance(source, HubSource):
         for model in _relations(progress).quantized(source.repo_id, _MOST_RELATED):
             facts = facts_of_related(model, base)

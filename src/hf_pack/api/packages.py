@@ -45,18 +45,22 @@ def add(
     allow_pickle: bool = False,
     allow: Sequence[str] = (),
     headers: bool = True,
+    targets: Sequence[str] = (),
     progress: Progress = QUIET,
 ) -> Added:
     """Write manifest, build metadata and lock for a model: a path on disk, or a repo id on the Hub.
 
     The weights of a model on disk enter the store while they are hashed. Of a model on the Hub no weight byte is read
     but the headers (not even those with ``headers`` False). ``file`` is the pattern of one among several GGUF files.
-    ``allow`` are entries of the manifest's ``[allow]`` as ``KEY`` or ``KEY=VALUE``. Raises UsageError, SourceError,
-    HubError, PolicyError, StoreError; then the workspace is as before.
+    ``targets`` are GPUs that the engine parameters are to fit. ``allow`` are entries of the manifest's ``[allow]`` as
+    ``KEY`` or ``KEY=VALUE``. Raises UsageError, SourceError, HubError, PolicyError, StoreError; then the workspace is
+    as before.
     """
+    from hf_pack.api.checking import aim_at
     from hf_pack.model.manifest import Layout, Storage
     from hf_pack.steps import add as adding
     from hf_pack.steps.propose import Wishes
+    from hf_pack.steps.suit import NO_AIM
 
     place = wiring.open_workspace(Path(workspace))
     return adding.add(
@@ -76,6 +80,7 @@ def add(
         progress,
         wiring.runtime_knowledge(),
         wiring.open_guard(place),
+        aim_at(targets) if targets else NO_AIM,
     )
 
 

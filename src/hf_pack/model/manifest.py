@@ -123,4 +123,5 @@ class Manifest:
     sglang: JsonObject = field(default_factory=dict)
     triton: JsonObject = field(default_factory=dict)
     runtimes: Mapping[str, str] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()  #: GPUs that it is to run on, as `check --gpu` takes them; each one by itself
     patches: tuple[Patch, ...] = ()

@@ -29,7 +29,8 @@ RUNTIMES = ("vllm", "sglang", "triton")
 DEFAULT_REVISION = "main"
 
 _TOP_KEYS = (
-    "pname", "base_version", "layout", "triton_model_name", "storage", "runtimes", "source", "allow",
+    "pname", "base_version", "layout", "triton_model_name", "storage", "runtimes", "targets", "source",
+    "allow",
     *RUNTIMES, "patch",
 )  # fmt: skip
 _SOURCE_KEYS = (
@@ -42,7 +43,7 @@ _PATCH_KEYS = ("file", "reason", "when", "set", "delete", "merge", "replace")
 
 #: Text keys that stand above the first [table]; TOML puts a later one into that table without a word.
 _SCALARS = ("pname", "base_version", "layout", "triton_model_name", "storage")
-_TO_THE_TOP = dict.fromkeys(_SCALARS, "it belongs at the top, above the first [table]")
+_TO_THE_TOP = dict.fromkeys((*_SCALARS, "targets"), "it belongs at the top, above the first [table]")
 _TO_SOURCE = dict.fromkeys(_SOURCE_KEYS, "it belongs in [source]")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,199}")
@@ -143,6 +144,7 @@ def _manifest(top: Table, name: str) -> Manifest:
         triton_model_name=triton_model_name,
         storage=storage or Storage.LINKED,
         runtimes=runtimes,
+        targets=top.parsed_list("targets", _check_target),
         source=_source(source),
         selection=_selection(source),
         allow=_allow(top.optional_table("allow")),
@@ -179,6 +181,12 @@ def _runtimes(top: Table) -> Mapping[str, str]:
     table.refuse_unknown(RUNTIMES)
     found = {runtime: table.optional_parsed(runtime, _check_specifier) for runtime in RUNTIMES}
     return {runtime: text for runtime, text in found.items() if text is not None}
+
+
+def _check_target(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{text!r} is not a GPU, such as 'L4' or '2x H100'")
+    return text
 
 
 def _check_specifier(text: str) -> str:
@@ -261,7 +269,7 @@ def _engine_parameters(top: Table, runtime: str) -> JsonObject:
     for key in ("model", "revision"):
         if table is not None and table.has(key):
             table.problem(key, "the package sets it itself", hint="remove it; [source] says which model it is")
-    for key in (*_SCALARS, "runtimes"):
+    for key in (*_SCALARS, "runtimes", "targets"):
         if table is not None and table.has(key):
             table.problem(key, "no engine parameter", hint=_TO_THE_TOP[_SCALARS[0]])
     return top.json(runtime) if table is not None else {}

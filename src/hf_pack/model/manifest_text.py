@@ -81,6 +81,8 @@ def _lines(manifest: Manifest, comments: Sequence[str]) -> Iterator[str]:
         yield _entry("runtimes", manifest.runtimes, "what the package is for")
     else:
         yield _line('# runtimes = { vllm = ">=0.30" }', "what the package is for")
+    if manifest.targets:
+        yield _entry("targets", manifest.targets, "GPUs that it is to run on")
     yield ""
     yield "[source]"
     yield from _source(manifest)

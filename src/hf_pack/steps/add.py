@@ -12,10 +12,12 @@ from hf_pack.model.manifest import Allow, HubSource, Manifest, PathSource, Selec
 from hf_pack.ports import Progress, SourceListing, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
+from hf_pack.steps.check import facts_of_inspection
 from hf_pack.steps.gates import NO_GUARD, Guard
 from hf_pack.steps.inspect_source import inspect
 from hf_pack.steps.lock_checks import NOTHING_KNOWN, Knowledge
 from hf_pack.steps.propose import Wishes
+from hf_pack.steps.suit import NO_AIM, Aim, suit
 from hf_pack.steps.workspace_files import build_meta_file, manifest_file
 
 
@@ -25,6 +27,7 @@ class Added:
 
     manifest: Manifest
     locked: locking.Locked
+    reasons: tuple[str, ...] = ()  #: why the engine parameters are what they are, where targets decided them
 
 
 #: What goes with one GGUF file that was asked for.
@@ -59,6 +62,7 @@ def add(
     progress: Progress,
     knowledge: Knowledge = NOTHING_KNOWN,
     guard: Guard = NO_GUARD,
+    aim: Aim = NO_AIM,
 ) -> Added:
     """Look at the model, propose a manifest, lock it, and only then write: manifest, build metadata, lock.
 
@@ -70,6 +74,9 @@ def add(
     opened = locking.Opened(source=source, inspection=inspection)
     found = propose.source_of(asked, source.listing, wishes)
     manifest = replace(propose.propose(found, selection, inspection.model, wishes), allow=choice.allow)
+    reasons: tuple[str, ...] = ()
+    if aim.targets:
+        manifest, reasons = suit(manifest, facts_of_inspection(source, inspection), aim)
     if workspace.read(manifest_file(manifest.name)) is not None:
         raise UsageError(
             f"a package of this name is there already\n  {manifest_file(manifest.name)}: exists",
@@ -82,9 +89,9 @@ def add(
         locking.write_lock(manifest.name, locked, workspace, store)
         workspace.write(build_meta_file(manifest.name), build_meta(workspace).format())
         # Last: a package is there once its manifest is, so an add that fails can simply run again.
-        comments = propose.comments(lock.model, lock.source.snapshot_kind, lock.licence)
+        comments = (*propose.comments(lock.model, lock.source.snapshot_kind, lock.licence), *reasons)
         workspace.write(manifest_file(manifest.name), manifest_text.write(manifest, comments=comments).encode())
-    return Added(manifest=manifest, locked=locked)
+    return Added(manifest=manifest, locked=locked, reasons=reasons)
 
 
 def _typed(asked: PathSource | HubSource) -> str:

@@ -18,6 +18,7 @@ from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentenc
 from hf_pack.steps.choose_files import choose
 from hf_pack.steps.contents import LockedContents, StoredContents, stored_contents
 from hf_pack.steps.header_reading import first_read, header_reads, safetensors_header
+from hf_pack.steps.inspect_source import Inspection
 from hf_pack.steps.package_model import (
     CONFIGS,
     configs_of,
@@ -128,6 +129,14 @@ def facts_of_source(source: Source, selection: Selection | None = None) -> Facts
         files = {path: offered[path] for path in chosen if weight_format(path) is not None}
     size = sum(file.size for file in files.values())
     return _made(str(listing.repo_id or listing.place), model, configs, size, {}, chosen, str(listing.repo_id or ""))
+
+
+def facts_of_inspection(source: Source, inspection: Inspection) -> Facts:
+    """Facts of a model that was looked into to be packaged, before anything was chosen for it. Raises SourceError."""
+    paths = {file.path: file for file in inspection.files}
+    configs = {path: parsed(path, source.read(path)) for path in CONFIGS if path in paths}
+    label = str(source.listing.repo_id or source.listing.place)
+    return _facts(label, inspection.model, configs, paths, {}, str(source.listing.repo_id or ""))
 
 
 def _facts(

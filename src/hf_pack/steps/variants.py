@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from hf_pack.errors import Error
+from hf_pack.errors import Error, UsageError
 from hf_pack.gpu.facts import Facts
 from hf_pack.model.json_value import JsonObject
-from hf_pack.ports import RelatedModel, Store, Workspace
-from hf_pack.steps.check import facts_of_package
+from hf_pack.ports import ObjectCache, Progress, RelatedModel, Store, Workspace
+from hf_pack.steps.check import facts_of_entry, facts_of_package
 from hf_pack.steps.packages import load
+from hf_pack.steps.published_index import read_index
+from hf_pack.steps.pull_packages import choose
+from hf_pack.steps.trust import Trust
 from hf_pack.weights.quantization import detect
 from hf_pack.weights.safetensors import DTYPE_BITS
 
@@ -51,6 +54,33 @@ def packages_like(base: Facts, workspace: Workspace, store: Store) -> Iterator[F
             continue
         if _shape(facts) == _shape(base) is not None and facts.label != base.label:
             yield facts
+
+
+def published_like(base: Facts, caches: Iterable[ObjectCache]) -> Iterator[Facts]:
+    """The newest published version of each pname of the same shape, as the caches' indexes list them.
+
+    Raises HubError for an index that is damaged.
+    """
+    seen: set[str] = set()
+    for cache in caches:
+        for entry in read_index(cache.storage):  # newest builds first
+            facts = facts_of_entry(entry)
+            if entry.pname not in seen and _shape(facts) == _shape(base) is not None and facts.label != base.label:
+                yield facts
+            seen.add(entry.pname)
+
+
+def published(name: str, caches: Sequence[ObjectCache], trust: Trust, progress: Progress) -> Facts:
+    """Facts of what ``pull`` would take for this name or store path, from the caches' indexes alone.
+
+    Raises UsageError, PolicyError for a signature that is missing, HubError.
+    """
+    choice = choose(name, caches, trust, progress)
+    listed = (entry for cache in caches for entry in read_index(cache.storage))
+    entry = choice.entry or next((one for one in listed if one.store_path == choice.store_path), None)
+    if entry is None:
+        raise UsageError(f"no cache lists {choice.store_path}", hint=f"hf-pack pull {choice.store_path}, then check it")
+    return facts_of_entry(entry)
 
 
 def _shape(facts: Facts) -> tuple[object, ...] | None:

@@ -120,7 +120,7 @@ file = "../config.json"
         "'x.y' is not a manifest name: 1 to 200 letters, digits and dashes, no dash first "
         "(rename the file; pname may keep its dots)",
         "pnmae: unknown key: expected one of pname, base_version, layout, triton_model_name, storage, runtimes, "
-        "source, allow, vllm, sglang, triton, patch (did you mean 'pname'?)",
+        "targets, source, allow, vllm, sglang, triton, patch (did you mean 'pname'?)",
         "pname: missing: expected a string",
         "base_version: unexpected type: expected a string, found 1.0",
         "layout: unknown value: expected one of dual, single, hf, found \"daul\" (did you mean 'dual'?)",
@@ -257,3 +257,9 @@ def test_the_longest_store_name_is_allowed() -> None:
 def test_the_largest_integers_are_allowed() -> None:
     manifest = parse(SMALL + f"[vllm]\na = {2**63 - 1}\nb = -{2**63}\nc = true\nd = []\n", "x")
     assert manifest.vllm == {"a": 2**63 - 1, "b": -(2**63), "c": True, "d": []}
+
+
+def test_targets_are_gpus_by_name() -> None:
+    assert parse(f'targets = ["L4", "2x H100"]\n{SMALL}', "x").targets == ("L4", "2x H100")
+    assert "is not a GPU" in problems_of(f'targets = [" "]\n{SMALL}', "x")[0]
+    assert "it belongs at the top" in problems_of(SMALL + 'targets = ["L4"]\n', "x")[0]

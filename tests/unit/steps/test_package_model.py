@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.bench import Bench, new_bench
 from tests.models import as_json, safetensors, tiny_model, write_flat
 
+from hf_pack import wiring
+from hf_pack.adapters.binary_cache import BinaryCache
+from hf_pack.adapters.nar_packer import NarFiles
 from hf_pack.api.checking import matrix
+from hf_pack.errors import UsageError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.gpu.catalogue import GIB, Gpu
 from hf_pack.gpu.check import Check, check
@@ -17,6 +22,9 @@ from hf_pack.gpu.facts import Facts, Options
 from hf_pack.steps.check import facts_of_entry, facts_of_object, facts_of_package
 from hf_pack.steps.contents import StoredContents, stored_contents
 from hf_pack.steps.describe import describe
+from hf_pack.steps.publish import publish
+from hf_pack.steps.trust import Trust
+from hf_pack.steps.variants import published, published_like
 from hf_pack.weights.outline import outline
 
 NAME = "tiny-llm"
@@ -68,6 +76,23 @@ def test_an_entry_of_the_index_answers_what_the_package_answers(bench: Bench) ->
     assert answer(found).memory == answer(whole).memory
 
 
+def test_a_cache_answers_by_name_and_by_store_path(bench: Bench) -> None:
+    storage = wiring.open_storage(f"file://{bench.home / 'cache'}")
+    publish(path_of(bench), bench.store, storage, NarFiles("auto"), (), bench.notes)
+    cache = BinaryCache(storage)
+    whole = answer(facts_of_object(contents(bench)))
+    for name in ("tiny-llm", str(path_of(bench))):
+        assert answer(published(name, [cache], Trust(), bench.notes)).memory == whole.memory
+    for nar in (bench.home / "cache" / "nar").iterdir():
+        nar.unlink()  # the index is all that is read
+    base = facts_of_package(bench.load(NAME), bench.store)
+    assert [facts.label for facts in published_like(base, [cache])] == [path_of(bench).name.replace("llm-1", "llm@1")]
+    other = replace(base, config={**base.config, "hidden_size": 9999})
+    assert not list(published_like(other, [cache]))
+    with pytest.raises(UsageError, match="no package other was published"):
+        published("other", [cache], Trust(), bench.notes)
+
+
 def test_the_tree_says_what_the_headers_said(bench: Bench) -> None:
     stated = contents(bench).provenance["model"]
     locked = json.loads((bench.workspace.root / "models" / f"{NAME}.lock").read_text())["model"]
@@ -90,8 +115,8 @@ def test_why_a_package_is_broken_comes_from_its_weights(tmp_path: Path) -> None:
     del model["model.safetensors"]
     model["model.safetensors"] = safetensors(
         {
-            "model.layers.0.mlp.up_proj.weight": ("F8_E4M3", [4, 4]),
-            "model.layers.0.mlp.up_proj.weight_scale": ("F32", [1]),
+            "model.layers.0.mlp.up_proj.weight": ("F8_E4M3", (4, 4)),
+            "model.layers.0.mlp.up_proj.weight_scale": ("F32", (1,)),
         }
     )
     model["config.json"] = as_json({**json.loads(model["config.json"]), "quant_method": "torchao"})

@@ -27,6 +27,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     allow_argument(parser)
     parser.add_argument("--file", metavar="PATTERN", help="which GGUF file to take, where there are several")
     parser.add_argument("--no-headers", action="store_true", help="do not read the headers of weight files")
+    parser.add_argument(
+        "--target",
+        action="append",
+        metavar="GPU",
+        default=[],
+        help='a GPU that it is to run on ("L4", "2x H100"); engine parameters fit all of them; may be repeated',
+    )
     store_argument(parser)
 
 
@@ -48,6 +55,7 @@ def _run(arguments: argparse.Namespace) -> int:
         allow_pickle=arguments.allow_pickle,
         allow=arguments.allow,
         headers=not arguments.no_headers,
+        targets=arguments.target,
         progress=TerminalProgress(),
     )
     manifest, locked = added.manifest, added.locked
@@ -66,6 +74,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 "files": len(locked.lock.files),
                 "omitted": locked.lock.omitted,
                 "notes": locked.notes,
+                "engine_parameters": manifest.vllm,
+                "reasons": added.reasons,
                 "findings": locked.lock.findings,
                 "bytes_read": locked.bytes_read,
                 "bytes_written": locked.bytes_written,
@@ -82,6 +92,8 @@ def _run(arguments: argparse.Namespace) -> int:
         talk(f"  left out {omitted.path}: {omitted.reason}")
     for finding in locked.lock.findings:
         talk(f"  allowed: {finding}")
+    for reason in added.reasons:
+        talk(f"  {reason}")
     for note in locked.notes:
         talk(f"  note: {note}")
     talk(f"wrote models/{manifest.name}.toml, models/{manifest.name}.lock, build-meta/{manifest.name}.json")
@@ -102,6 +114,7 @@ COMMAND = Command(
         "hf-pack add Qwen/Qwen3-0.6B",
         "hf-pack add ~/.cache/huggingface/hub/models--Qwen--Qwen3-0.6B",
         "hf-pack add ./my-model --name my-model --layout dual",
+        'hf-pack add Qwen/Qwen3-8B --target L4 --target "2x T4"',
         "hf-pack add org/model-GGUF --file '*Q4_K_M*'",
     ),
     arguments=_arguments,

@@ -37,6 +37,7 @@ def rate(text: str) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api, wiring
+    from hf_pack.api import checking
     from hf_pack.cli.names import chosen
     from hf_pack.cli.progress import TerminalProgress
 
@@ -54,6 +55,9 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=TerminalProgress(),
         )
         info = built.info
+        warnings = checking.shortcomings(built.name, store=arguments.store)
+        for warning in warnings:
+            talk(f"warning: {warning}")
         documents.append(
             {
                 "name": built.name,
@@ -65,6 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 "bytes_read": built.bytes_read,
                 "bytes_written": built.bytes_written,
                 "seconds": round(built.seconds, 3),
+                "warnings": warnings,
             }
         )
         if not arguments.json:

@@ -35,6 +35,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", metavar="DTYPE", help="of the computation: auto, float16, bfloat16")
     parser.add_argument("--memory-fraction", type=float, metavar="X", help="of a GPU's memory that the runtime takes")
     parser.add_argument("--variants", action="store_true", help="rank the known quantized variants for these GPUs")
+    parser.add_argument(
+        "--from",
+        dest="cache",
+        action="append",
+        metavar="URL",
+        default=[],
+        help="NAME is what this cache's index lists, which alone is read; with --variants, more places to look",
+    )
     parser.add_argument("--plot", metavar="FILE", help="write a picture of each GPU's memory (SVG)")
     parser.add_argument("--strict", action="store_true", help="an answer that is not known is a failure too")
     store_argument(parser)
@@ -65,6 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
             runtime_version=arguments.runtime_version,
         ),
         store=arguments.store,
+        caches=arguments.cache,
         progress=TerminalProgress(),
     )
     found = answer[0].candidate.check if isinstance(answer, tuple) else answer
@@ -161,6 +170,7 @@ COMMAND = Command(
     examples=(
         "hf-pack check my-model --gpu L4",
         'hf-pack check Qwen/Qwen3-32B --gpu "2x H100" --max-model-len 32768 --concurrency 8',
+        "hf-pack check my-model --from https://cache.example.org --gpu L4",
         "hf-pack check my-model --gpu sm89 --memory 24GiB --runtime sglang --json",
     ),
     arguments=_arguments,
