@@ -15,7 +15,7 @@ from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
 from hf_pack.ports import SMALL, Progress, Readable
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  #: stays in a core's cache until it is written
 STAGING = ".hf-pack-staging"
 
 

@@ -13,7 +13,7 @@ from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.tar_index import FileInTar, files_in_tar
 from hf_pack.ports import SMALL, Progress, Readable
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  #: stays in a core's cache until it is written
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh")  #: how gzip, zstd, xz and bzip2 begin
 
 

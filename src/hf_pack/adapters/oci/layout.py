@@ -25,7 +25,7 @@ from hf_pack.ports import Progress, Readable
 
 _MARK = "oci-layout"
 _REF_NAME = "org.opencontainers.image.ref.name"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  #: stays in a core's cache until it is written
 
 
 def is_layout(directory: Path) -> bool:
