@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from hf_pack import wiring
-from hf_pack.errors import UsageError
+from hf_pack.errors import PolicyError, UsageError
 from hf_pack.formats.oci.reference import SCHEME
 from hf_pack.steps.quiet import QUIET
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from hf_pack.adapters.oci.memory import Memory
     from hf_pack.adapters.oci.model_directory import WrittenModel
     from hf_pack.formats.oci.reference import Reference
+    from hf_pack.formats.store_path import StorePath
     from hf_pack.ports import Progress
     from hf_pack.ports.registry import Repository
     from hf_pack.steps.oci_publish import PackageToShip, Published
-    from hf_pack.steps.oci_pull import Pulled
+    from hf_pack.steps.oci_pull import Found, Pulled
+    from hf_pack.steps.pull_partial import Partial
 
 LAYOUT = "oci-layout:"
 
@@ -108,24 +110,52 @@ def pull(
     of hf-pack, IntegrityError, StoreError, HubError.
     """
     from hf_pack.adapters.pulled_links import make_link, usual_place
-    from hf_pack.formats.oci.reference import tag_of_version
     from hf_pack.steps import oci_pull
-    from hf_pack.steps.locate import parse_store_path
 
-    expected = parse_store_path(name) if "/" in name else None
-    pname, at, version = ("", "", "") if expected else name.partition("@")
-    begins = f"{pname}-{version}{at and '-'}" if pname else ""
-    opened = _opened(source, plain_http, default=tag_of_version(version) if version else "latest")
-    found = oci_pull.look_up(opened.repository, opened.reference)
-    if found.package is not None and not f"{found.package.store_path.name}-".startswith(begins):
-        raise UsageError(f"{source} holds another package\n  expected {name}, found {found.package.store_path}")
+    named = _look_up(source, name, plain_http)
     chosen = wiring.open_store(store)
     with chosen.session():
-        pulled = oci_pull.pull(found, opened.repository, chosen, progress, expected=expected)
+        pulled = oci_pull.pull(named.found, named.repository, chosen, progress, expected=named.expected)
         usual = usual_place(wiring.pulled_links(), chosen.url, pulled.info.store_path)
         link = make_link(usual if root is None else Path(root), chosen.real_path(pulled.info.store_path))
         chosen.add_root(link, [pulled.info.store_path])
     return pulled
+
+
+def pull_partial(
+    source: str,
+    name: str,
+    only: str,
+    output: Path | str,
+    *,
+    plain_http: bool = False,
+    proof: bool = False,
+    progress: Progress = QUIET,
+) -> Partial:
+    """Write the files of the package without its weights into a new directory; one layer is fetched, nothing enters a
+    store.
+
+    ``only`` is ``config`` (``.json`` and ``.pbtxt``) or ``tree`` (all but weights). ``proof`` refuses files that the
+    store path does not prove: those of a self-contained package. Raises as :func:`pull` does, and PolicyError.
+    """
+    from hf_pack.adapters.plain_directory import write_files_alone
+    from hf_pack.model.manifest import Storage
+    from hf_pack.steps import oci_pull
+    from hf_pack.steps import pull_partial as pulling
+    from hf_pack.steps.pull_packages import Choice
+
+    named = _look_up(source, name, plain_http)
+    package, files = oci_pull.small_files(named.found, named.repository, expected=named.expected)
+    proved = package.storage is Storage.LINKED
+    if not proved:
+        line = f"only the whole of {package.store_path.name} proves these files"
+        if proof:
+            raise PolicyError(f"{line}, and proof is demanded", hint="hf-pack pull, without --only")
+        progress.note(f"note: {line}: that they are its own is the word of {source} alone")
+    choice = Choice(text=name or package.store_path.name, store_path=package.store_path)
+    found = pulling.partial_of(choice, files, pulling.Only(only), proved=proved, where=source)
+    write_files_alone(Path(output).absolute(), found.files)
+    return found
 
 
 def pull_model(
@@ -141,6 +171,29 @@ def pull_model(
     opened = _opened(source, plain_http)
     found = oci_pull.look_up(opened.repository, opened.reference)
     return write_model(found.manifest, opened.repository, Path(directory).absolute(), progress)
+
+
+@dataclass(frozen=True)
+class _Named:
+    repository: Repository
+    found: Found
+    expected: StorePath | None  #: when a store path was named
+
+
+def _look_up(source: str, name: str, plain_http: bool) -> _Named:
+    """What is at the address. Raises UsageError when it is not what ``name`` says."""
+    from hf_pack.formats.oci.reference import tag_of_version
+    from hf_pack.steps import oci_pull
+    from hf_pack.steps.locate import parse_store_path
+
+    expected = parse_store_path(name) if "/" in name else None
+    pname, at, version = ("", "", "") if expected else name.partition("@")
+    begins = f"{pname}-{version}{at and '-'}" if pname else ""
+    opened = _opened(source, plain_http, default=tag_of_version(version) if version else "latest")
+    found = oci_pull.look_up(opened.repository, opened.reference)
+    if found.package is not None and not f"{found.package.store_path.name}-".startswith(begins):
+        raise UsageError(f"{source} holds another package\n  expected {name}, found {found.package.store_path}")
+    return _Named(repository=opened.repository, found=found, expected=expected)
 
 
 @dataclass(frozen=True)

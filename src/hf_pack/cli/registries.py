@@ -10,6 +10,7 @@ from hf_pack.cli.output import count_words, print_json, size_words, talk
 
 if TYPE_CHECKING:
     from hf_pack.steps.oci_publish import Published
+    from hf_pack.steps.pull_partial import Partial
 
 SHAPES = ("both", "modelpack", "image")
 
@@ -60,8 +61,8 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
         raise UsageError(
             "a registry gives one package at a time", hint="hf-pack pull --from oci://REGISTRY/REPOSITORY:TAG"
         )
-    if arguments.only is not None:
-        raise UsageError("--only reads binary caches\n  --from: found a registry", hint="leave --only out")
+    if arguments.only is not None and arguments.output is None:
+        raise UsageError("--only goes with --output", hint="hf-pack pull --only config --output DIR --from oci://…")
     name = arguments.names[0] if arguments.names else ""
     trust = wiring.read_trust(arguments.trusted_keys or (), arguments.signatures, wiring.optional_workspace(Path()))
     if trust.required and "/" not in name:
@@ -71,6 +72,18 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
             hint="name the store path: it proves itself",
         )
     progress = TerminalProgress()
+    if arguments.only is not None:
+        partial = registries.pull_partial(
+            address,
+            name,
+            arguments.only,
+            arguments.output,
+            plain_http=arguments.plain_http,
+            proof=trust.required,
+            progress=progress,
+        )
+        say_partial(partial, arguments)
+        return 0
     if arguments.output is not None:
         if arguments.names:
             raise UsageError("--output takes what is at the address; no name goes with it")
@@ -122,6 +135,16 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
         else "all of it is here already"
     )
     return 0
+
+
+def say_partial(found: Partial, arguments: argparse.Namespace) -> None:
+    """A package's small files, a line ``SHA256  PATH`` each, as ``sha256sum`` reads them."""
+    if arguments.json:
+        print_json({"store_path": found.choice.store_path, "proved": found.proved, "files": found.digests})
+        return
+    for path, digest in found.digests.items():
+        print(f"{digest.sha256.hex()}  {path}")
+    talk(f"{count_words(len(found.files), 'file')} of {found.choice.store_path} in {arguments.output}; no store object")
 
 
 def say_published(published: Published, shape: str) -> None:

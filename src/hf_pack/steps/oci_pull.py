@@ -22,6 +22,7 @@ from hf_pack.formats.store_path import StorePath
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
+from hf_pack.model.plan import Plan, RegularFile
 from hf_pack.ports import Progress, Reception, Store, WantedBlob
 from hf_pack.ports.registry import Repository
 from hf_pack.steps.fetch import Elsewhere, fetch
@@ -91,24 +92,13 @@ def pull(
     path that it states, or a layer has other bytes; HubError, StoreError.
     """
     started = time.monotonic()
-    package = found.package
-    if package is None:
-        raise UsageError(f"{repository.name} holds no package of hf-pack", hint="--output DIR takes it as a directory")
-    if expected not in (None, package.store_path):
-        raise IntegrityError(
-            f"{repository.name} holds another package\n  expected {expected}, found {package.store_path}"
-        )
+    package = _package(found, repository, expected)
     with store.session():
         store.keep([package.store_path])
         info = store.path_info(package.store_path)
         if info is not None and len(store.keep(info.references)) == len(set(info.references)):
             return Pulled(info=info, objects=0, bytes_received=0, seconds=time.monotonic() - started)
-        tree = _whole(repository, package.tree)
-        try:
-            plan = plan_of(package, read_archive(tree))
-        except FormatError as error:
-            raise IntegrityError(f"{repository.name}: layer {package.tree.digest}: {error}") from None
-        _require(package, plan.store_path(), repository)
+        plan = _plan(package, repository)
         valid = store.keep([blob.store_path for blob in plan.blobs])
         missing = [blob for blob in plan.blobs if blob.store_path not in valid]
         source = RegistryBlobs(repository, package.places)
@@ -120,9 +110,26 @@ def pull(
         return Pulled(
             info=made.info,
             objects=len(missing) + 1,
-            bytes_received=len(tree) + sum(blob.size for blob in missing),
+            bytes_received=package.tree.size + sum(blob.size for blob in missing),
             seconds=time.monotonic() - started,
         )
+
+
+def small_files(
+    found: Found, repository: Repository, *, expected: StorePath | None = None
+) -> tuple[ShippedPackage, dict[str, bytes]]:
+    """The package and what it has beside weights and links; that layer alone is fetched.
+
+    Of a linked package it is proved by the store path, of a self-contained one the manifest vouches for it. Raises as
+    :func:`pull` does.
+    """
+    package = _package(found, repository, expected)
+    files = {
+        entry.path: entry.contents
+        for entry in _plan(package, repository).entries
+        if isinstance(entry, RegularFile) and isinstance(entry.contents, bytes)
+    }
+    return package, files
 
 
 @dataclass(frozen=True)
@@ -153,6 +160,26 @@ class RegistryBlobs:
     def stop(self) -> None:
         """See :class:`hf_pack.ports.BlobSource`."""
         self.repository.stop()
+
+
+def _package(found: Found, repository: Repository, expected: StorePath | None) -> ShippedPackage:
+    package = found.package
+    if package is None:
+        raise UsageError(f"{repository.name} holds no package of hf-pack", hint="--output DIR takes it as a directory")
+    if expected not in (None, package.store_path):
+        raise IntegrityError(
+            f"{repository.name} holds another package\n  expected {expected}, found {package.store_path}"
+        )
+    return package
+
+
+def _plan(package: ShippedPackage, repository: Repository) -> Plan:
+    try:
+        plan = plan_of(package, read_archive(_whole(repository, package.tree)))
+    except FormatError as error:
+        raise IntegrityError(f"{repository.name}: layer {package.tree.digest}: {error}") from None
+    _require(package, plan.store_path(), repository)
+    return plan
 
 
 def _manifest(repository: Repository, reference: str) -> bytes:

@@ -7,7 +7,7 @@ its whole would prove them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -61,14 +61,20 @@ def pull_partial(
     info = offer.info
     proved = trust.required or info.compression != "none" or info.nar_size < pull_tree.LEAST
     found = _proved(offer, trust) if proved else _where_they_lie(offer)
-    wanted = {path: contents for path, contents in found.items() if _belongs(path, contents, only)}
-    if not wanted:
-        raise IntegrityError(f"{choice.store_path} holds no such file\n  {offer.cache.name}: --only {only}")
+    partial = partial_of(choice, found, only, proved=proved, where=offer.cache.name)
     if not proved:
         progress.note(
             f"note: only the whole of {choice.store_path.name} proves these files: "
             "a full pull reads it, and so does --signatures enforce"
         )
+    return partial
+
+
+def partial_of(choice: Choice, files: Mapping[str, bytes], only: Only, *, proved: bool, where: str) -> Partial:
+    """What is wanted of a package's small files. Raises IntegrityError when that is nothing."""
+    wanted = {path: contents for path, contents in files.items() if _belongs(path, contents, only)}
+    if not wanted:
+        raise IntegrityError(f"{choice.store_path} holds no such file\n  {where}: --only {only}")
     return Partial(choice=choice, files=tuple(sorted(wanted.items())), proved=proved)
 
 

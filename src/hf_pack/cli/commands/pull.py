@@ -6,7 +6,7 @@ import argparse
 
 from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
-from hf_pack.cli.registries import plain_http_argument, pull_from_registry
+from hf_pack.cli.registries import plain_http_argument, pull_from_registry, say_partial
 from hf_pack.cli.stores import say_store
 from hf_pack.cli.trust import trust_arguments
 from hf_pack.model.signature_policy import SignaturePolicy
@@ -133,12 +133,7 @@ def _partial(arguments: argparse.Namespace) -> int:
         store=arguments.store,
         progress=TerminalProgress(),
     )
-    if arguments.json:
-        print_json({"store_path": found.choice.store_path, "proved": found.proved, "files": found.digests})
-        return 0
-    for path, digest in found.digests.items():
-        print(f"{digest.sha256.hex()}  {path}")
-    talk(f"{count_words(len(found.files), 'file')} of {found.choice.store_path} in {arguments.output}; no store object")
+    say_partial(found, arguments)
     return 0
 
 
