@@ -8,7 +8,7 @@ from typing import Any, Literal
 from hf_pack.weights.safetensors import DTYPE_BITS, Header, Tensor
 
 Config = Mapping[str, Any]
-Form = Literal["BF16", "F8", "I8", "AWQ", "MXFP4"]
+Form = Literal["BF16", "F8", "I8", "AWQ", "GPTQ", "GPTQ8", "MXFP4"]
 
 
 def headers(config: Config, form: Form = "BF16") -> tuple[Header, ...]:
@@ -102,6 +102,12 @@ def _linear(name: str, rows: int, columns: int, form: Form) -> Iterator[tuple[st
             yield f"{name}.qweight", "I32", (columns, rows // 8)
             yield f"{name}.qzeros", "I32", (columns // 128, rows // 8)
             yield f"{name}.scales", "F16", (columns // 128, rows)
+        case "GPTQ" | "GPTQ8":  # 4 bits without groups, 8 bits in groups of 128: as the two that are compared are
+            bits, groups = (4, 1) if form == "GPTQ" else (8, columns // 128)
+            yield f"{name}.qweight", "I32", (columns * bits // 32, rows)
+            yield f"{name}.qzeros", "I32", (groups, rows * bits // 32)
+            yield f"{name}.scales", "F16", (groups, rows)
+            yield f"{name}.g_idx", "I32", (columns,)
         case "F8":
             yield f"{name}.weight", "F8_E4M3", (rows, columns)
             yield f"{name}.weight_scale", "BF16", (1,)

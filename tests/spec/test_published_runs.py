@@ -1,6 +1,7 @@
 """Weights and KV cache against what runtimes logged in public, for models that nobody tuned this for.
 
-Each row has its source. The configurations are the models' own (their fields that matter). ``-s`` prints the table.
+Each row names the public thread or page that has the log; those that begin with ``no address`` were read in public
+texts whose place was not kept, and count for nothing but themselves. The configurations are the models' own (their fields that matter). ``-s`` prints the table.
 """
 
 from __future__ import annotations
@@ -67,6 +68,37 @@ CONFIGS: Mapping[str, dict[str, Any]] = {
     "Qwen2.5-32B": QWEN2 | {
         "hidden_size": 5120, "intermediate_size": 27648, "num_hidden_layers": 64, "num_attention_heads": 40,
         "num_key_value_heads": 8, "vocab_size": 152064, "use_sliding_window": False, "sliding_window": 131072,
+    },
+    "Qwen2.5-14B": QWEN2 | {
+        "hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 48, "num_attention_heads": 40,
+        "num_key_value_heads": 8, "vocab_size": 152064, "use_sliding_window": False, "sliding_window": 131072,
+        "max_position_embeddings": 131072,
+    },
+    "Qwen2.5-72B": QWEN2 | {  # padded, as the GPTQ models are
+        "hidden_size": 8192, "intermediate_size": 29696, "num_hidden_layers": 80, "num_attention_heads": 64,
+        "num_key_value_heads": 8, "vocab_size": 152064, "use_sliding_window": False, "sliding_window": 131072,
+    },
+    "Qwen3-1.7B": {
+        "model_type": "qwen3", "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28,
+        "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936,
+        "max_position_embeddings": 40960, "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+    },
+    "Qwen3-4B": {
+        "model_type": "qwen3", "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936,
+        "max_position_embeddings": 40960, "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+    },
+    "Mixtral-8x7B": {
+        "model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "moe_intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "num_local_experts": 8,
+        "num_experts_per_tok": 2, "vocab_size": 32000, "max_position_embeddings": 32768, "sliding_window": None,
+        "torch_dtype": "bfloat16",
+    },
+    "gemma-3-1b": {
+        "model_type": "gemma3_text", "hidden_size": 1152, "intermediate_size": 6912, "num_hidden_layers": 26,
+        "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256, "vocab_size": 262144,
+        "sliding_window": 512, "sliding_window_pattern": 6, "max_position_embeddings": 32768,
+        "tie_word_embeddings": True, "torch_dtype": "bfloat16",
     },
     "Qwen3-30B-A3B": QWEN3_MOE | {
         "hidden_size": 2048, "intermediate_size": 6144, "moe_intermediate_size": 768, "num_hidden_layers": 48,
@@ -138,42 +170,59 @@ class Tokens:
 
 
 WEIGHTS = (
-    Weights(model="Llama-3.1-8B", logged=14.9888, source="vllm-project/vllm#10517; a Llama-3.1-8B log of 0.5.4"),
+    Weights(model="Llama-3.1-8B", logged=14.9888, source="vllm-project/vllm#10517, RTX 3090"),
     Weights(model="Llama-3.1-8B", logged=14.96, source="vllm-project/vllm#10511 (Meta-Llama-3-8B, same shapes)"),
     Weights(model="Llama-3.1-8B", logged=7.48, parallel=2, source="vllm-project/vllm#10511, -tp 2"),
-    Weights(model="Llama-3.1-8B", logged=8.4926, form="F8", source="a vLLM 0.6.3.post1 log, quantization=fp8"),
-    Weights(model="Llama-3.1-70B", logged=67.7229, form="I8", source="vllm-project/vllm#12569, quantized.w8a8"),
-    Weights(model="Qwen2-0.5B", logged=0.9348, source="a vLLM 0.13.0 log on Ascend, Qwen2-0.5B-Instruct"),
-    Weights(model="Qwen2.5-1.5B", logged=2.89, source="a vLLM log, Qwen2.5-1.5B-Instruct"),
-    Weights(model="Qwen2.5-3B", logged=5.7915, source="a vLLM log on T4, Qwen2.5-3B-Instruct"),
-    Weights(model="Qwen2.5-32B", logged=18.15, form="AWQ", source="a vLLM log, Qwen2.5-32B-Instruct-AWQ"),
-    Weights(model="Qwen3-30B-A3B", logged=56.9001, source="a vLLM log, Qwen3-30B-A3B"),
-    Weights(model="Qwen3-30B-A3B", logged=28.4767, parallel=2, source="a vLLM log, Qwen3-30B-A3B, TP=2"),
-    Weights(model="Qwen3-30B-A3B", logged=14.2474, parallel=4, source="vllm-project/vllm#17327, TP=4"),
     Weights(
-        model="Qwen3-30B-A3B", logged=29.09, form="F8", source="vllm-project/vllm#25350 (an FP8 30B-A3B by its size)"
+        model="Llama-3.1-8B", logged=8.4926, form="F8", source="no address: a vLLM 0.6.3.post1 log, quantization=fp8"
     ),
+    Weights(model="Llama-3.1-70B", logged=67.7229, form="I8", source="vllm-project/vllm#12569, quantized.w8a8"),
+    Weights(model="Qwen2-0.5B", logged=0.9348, source="no address: a vLLM 0.13.0 log on Ascend, Qwen2-0.5B-Instruct"),
+    Weights(model="Qwen2.5-1.5B", logged=2.89, source="no address: a vLLM log, Qwen2.5-1.5B-Instruct"),
+    Weights(model="Qwen2.5-3B", logged=5.7915, source="no address: a vLLM log on T4, Qwen2.5-3B-Instruct"),
+    Weights(model="Qwen2.5-32B", logged=18.15, form="AWQ", source="no address: a vLLM log, Qwen2.5-32B-Instruct-AWQ"),
+    Weights(model="Qwen3-30B-A3B", logged=56.9001, source="no address: a vLLM log, Qwen3-30B-A3B"),
+    Weights(model="Qwen3-30B-A3B", logged=28.4767, parallel=2, source="no address: a vLLM log, Qwen3-30B-A3B, TP=2"),
+    Weights(model="Qwen3-30B-A3B", logged=14.2474, parallel=4, source="vllm-project/vllm#17327, TP=4"),
+    Weights(model="Qwen2.5-14B", logged=13.9476, parallel=2, source="vllm-project/vllm#13061, R1-Distill, 2x 4090"),
+    Weights(
+        model="Qwen2.5-72B",
+        logged=17.8716,
+        form="GPTQ8",
+        parallel=4,
+        source="xorbitsai/inference#2389, Qwen2.5-72B-Instruct-GPTQ-Int8",
+    ),
+    Weights(model="Qwen3-4B", logged=7.6785, source="kyuz0/amd-strix-halo-vllm-toolboxes#5, on ROCm"),
+    Weights(
+        model="Mixtral-8x7B",
+        logged=11.0802,
+        form="GPTQ",
+        parallel=2,
+        source="vllm-project/vllm#23066, TheBloke's Mixtral-8x7B-v0.1-GPTQ",
+    ),
+    Weights(model="gemma-3-1b", logged=1.9134, source="vllm-project/vllm#14696"),
     Weights(model="gpt-oss-20b", logged=13.72, form="MXFP4", source="myoceane.fr, vLLM 0.19.0 on A100"),
     Weights(model="gpt-oss-120b", logged=65.9651, form="MXFP4", source="vllm-project/vllm#23278, Marlin on H100"),
     Weights(model="gemma-3-27b", logged=13.1665, parallel=4, source="vllm-project/vllm#15676, 4 GPUs"),
-    Weights(model="Qwen3.5-35B-A3B", logged=64.69, source="a vLLM log, Qwen3.5-35B-A3B"),
+    Weights(model="Qwen3.5-35B-A3B", logged=64.69, source="no address: a vLLM log, Qwen3.5-35B-A3B"),
 )
 TOKENS = (
     Tokens(model="Llama-3.1-8B", gib=3.81, tokens=1952 * 16, source="vllm-project/vllm#10517, RTX 3090"),
-    Tokens(model="Qwen2-0.5B", gib=30_891_205_120 / GIB, tokens=2_513_920, source="a vLLM 0.13.0 log, Qwen2-0.5B"),
-    Tokens(model="Qwen2.5-1.5B", gib=0.56, tokens=20_992, source="a vLLM log, Qwen2.5-1.5B-Instruct"),
-    Tokens(model="Qwen2.5-32B", gib=4.0, tokens=16384, one_request=True, source="a vLLM log, Qwen2.5-32B-Instruct-AWQ"),
-    Tokens(model="Qwen3-30B-A3B", gib=10.55, tokens=230_528, kv_dtype="fp8", source="vllm-project/vllm#25350"),
+    Tokens(model="Llama-3.1-8B", gib=2.89, tokens=1478 * 16, source="vllm-project/vllm#10517, RTX 3090, 29k"),
+    Tokens(model="Qwen3-1.7B", gib=18.78, tokens=175_856, source="vllm-project/vllm#33263, 24 GB"),
+    Tokens(model="Qwen2-0.5B", gib=30_891_205_120 / GIB, tokens=2_513_920, source="no address: a vLLM 0.13.0 log, Qwen2-0.5B"),
+    Tokens(model="Qwen2.5-1.5B", gib=0.56, tokens=20_992, source="no address: a vLLM log, Qwen2.5-1.5B-Instruct"),
+    Tokens(model="Qwen2.5-32B", gib=4.0, tokens=16384, one_request=True, source="no address: a vLLM log, Qwen2.5-32B-Instruct-AWQ"),
     Tokens(model="Qwen3-235B-A22B", gib=8.11, tokens=178_880, parallel=4, source="vllm-project/vllm#21348, 4x H100"),
     Tokens(
         model="Qwen3-235B-A22B", gib=16.46, tokens=367_404, parallel=4, runtime="sglang",
         source="vllm-project/vllm#21348, SGLang: K 8.23 and V 8.23 GiB",
     ),
-    Tokens(model="Phi-4", gib=45.21, tokens=14815 * 16, source="a vLLM log, Phi-4, A100"),
+    Tokens(model="Phi-4", gib=45.21, tokens=14815 * 16, source="no address: a vLLM log, Phi-4, A100"),
     Tokens(model="DeepSeek-V2-Lite", gib=0.95, tokens=32768, one_request=True, source="vllm-project/vllm#15871"),
     Tokens(
         model="Qwen3.5-27B", gib=8.18, tokens=262_144, one_request=True, kv_dtype="fp8", max_model_len=262_144,
-        source="a vLLM log of a Qwen3.5-27B shape, fp8 KV, no prefix caching",
+        source="no address: a vLLM log of a Qwen3.5-27B shape, fp8 KV, no prefix caching",
         parameters={"enable_prefix_caching": False},
     ),
     Tokens(
@@ -186,12 +235,12 @@ TOKENS = (
     ),
 )  # fmt: skip
 BLOCKS = (
-    ("Qwen3.5-9B", "auto", 528, "a vLLM log"),
-    ("Qwen3.5-9B", "fp8", 1056, "a vLLM log"),
-    ("Qwen3.5-27B", "auto", 784, "a vLLM log, autoround W4A16"),
+    ("Qwen3.5-9B", "auto", 528, "no address: a vLLM log"),
+    ("Qwen3.5-9B", "fp8", 1056, "no address: a vLLM log"),
+    ("Qwen3.5-27B", "auto", 784, "no address: a vLLM log, autoround W4A16"),
     ("Qwen3.5-27B", "fp8", 1568, "noonghunna/club-3090#1047, Qwen3.8-27B (same shapes)"),
-    ("Qwen3.5-35B-A3B", "auto", 1056, "a vLLM log on MI300"),
-    ("Qwen3.5-35B-A3B", "fp8", 2096, "a vLLM log, Qwen3.6-35B-A3B NVFP4"),
+    ("Qwen3.5-35B-A3B", "auto", 1056, "no address: a vLLM log on MI300"),
+    ("Qwen3.5-35B-A3B", "fp8", 2096, "no address: a vLLM log, Qwen3.6-35B-A3B NVFP4"),
 )
 
 
@@ -203,6 +252,8 @@ def facts(model: str, form: Form = "BF16", parameters: Mapping[str, Any] | None 
         "AWQ": {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}},
         "I8": {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {}}},
     }
+    statements["GPTQ"] = {"quantization_config": {"quant_method": "gptq", "bits": 4, "group_size": -1, "sym": True}}
+    statements["GPTQ8"] = {"quantization_config": {"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": True}}
     config = {**config, **statements.get(form, {})}
     model_config = model_facts(config, None)
     shape = shape_of(config)
@@ -222,6 +273,9 @@ def facts(model: str, form: Form = "BF16", parameters: Mapping[str, Any] | None 
 #: What is known to miss by more than 1 %, and why; a miss that goes away fails the test too.
 WEIGHT_MISSES = {
     ("Qwen2-0.5B", 1): "15 MiB that the allocator rounds up to are more than 1 % of so small a model",
+    ("Qwen2.5-14B", 2): "1.1 % less; why is not known",
+    ("Qwen3-4B", 1): "2.3 % less on ROCm; why is not known",
+    ("gemma-3-1b", 1): "two rotary tables, and what the allocator rounds up, are more than 1 % of so small a model",
     ("gemma-3-27b", 4): "the log counts the vision part too, which the shapes here leave out",
 }
 
@@ -263,3 +317,10 @@ def test_blocks_of_hybrid_models_are_as_logged(model: str, kv_dtype: str, block:
     layers = shape_of(known.config).layers
     assert layers is not None
     assert cache_of(layers, resolve(known, GPU, 1, "vllm", Options(kv_dtype=kv_dtype))).block == block, source
+
+
+def test_there_are_enough_runs_that_anybody_can_look_up() -> None:
+    named = {run.model for run in (*WEIGHTS, *TOKENS) if not run.source.startswith("no address")}
+    named |= {model for model, _, _, source in BLOCKS if not source.startswith("no address")}
+    print(f"{len(named)} models with a public address: {', '.join(sorted(named))}")
+    assert len(named) >= 16
