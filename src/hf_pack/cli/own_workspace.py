@@ -35,6 +35,7 @@ def build(wanted: Wanted, directory: Path, store: str | None, progress: Progress
     What is locked is not looked up again, and what is built is not read again: a second time is quick.
     """
     from hf_pack import api, wiring
+    from hf_pack.cli.commands.add import say_added
 
     is_path = wanted.source.startswith(("/", "~", ".")) or os.path.lexists(wanted.source)
     source = str(Path(wanted.source).expanduser().absolute()) if is_path else wanted.source
@@ -43,20 +44,24 @@ def build(wanted: Wanted, directory: Path, store: str | None, progress: Progress
         api.init(place)
     workspace = wiring.open_workspace(place)
     if not workspace.names():
-        api.add(
-            source,
-            workspace=place,
-            store=store,
-            revision=wanted.revision,
-            file=wanted.file,
-            allow_pickle=wanted.allow_pickle,
-            allow=wanted.allow,
-            progress=progress,
+        progress.note(f"packaging {wanted.source}, once: the next time it is there")
+        say_added(
+            api.add(
+                source,
+                workspace=place,
+                store=store,
+                revision=wanted.revision,
+                file=wanted.file,
+                allow_pickle=wanted.allow_pickle,
+                allow=wanted.allow,
+                progress=progress,
+            )
         )
     name = workspace.names()[0]
     if wanted.update or (is_path and api.stale(name, workspace=place, store=store, progress=progress)):
         api.lock(name, workspace=place, store=store, progress=progress)
     built = api.build(name, workspace=place, store=store, offline=wanted.offline, progress=progress)
+    progress.note(f"package {built.info.store_path}")
     return str(built.info.store_path)
 
 

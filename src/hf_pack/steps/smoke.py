@@ -13,6 +13,7 @@ from hf_pack.steps.serve import Prepared
 
 _PAUSE = 0.1  #: seconds between two looks
 _LINES = 15  #: of the log, when it fails
+_TOLD = 10.0  #: seconds between two words to somebody who watches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +52,11 @@ def smoke(prepared: Prepared, machine: Machine, prompt: str, timeout: float, log
     lines: tuple[str, ...] = ()
     try:
         progress.note(f"{runtime.title} starts; it prints to {log}")
-        problem = _wait(server, server.accepts, "does not listen", began + timeout)
+        wait = _Wait(server=server, progress=progress, began=began, until=began + timeout)
+        problem = wait.for_it(server.accepts, "does not listen")
         if not problem:
             start_seconds = time.monotonic() - began
-            problem = _wait(server, lambda: server.is_ready(runtime.health), "is not ready", began + timeout)
+            problem = wait.for_it(lambda: server.is_ready(runtime.health), "is not ready")
         if not problem:
             load_seconds = time.monotonic() - began - (start_seconds or 0.0)
             answers.extend(_ask(server, prepared, name, prompt, timeout) for name in launch.model_names)
@@ -73,14 +75,30 @@ def smoke(prepared: Prepared, machine: Machine, prompt: str, timeout: float, log
     )
 
 
-def _wait(server: Server, holds: Callable[[], bool], otherwise: str, until: float) -> str:
-    while not holds():
-        if server.exit_code is not None:
-            return f"the runtime ended with exit code {server.exit_code}"
-        if time.monotonic() > until:
-            return f"the runtime {otherwise} in time"
-        time.sleep(_PAUSE)
-    return ""
+@dataclass(frozen=True, kw_only=True)
+class _Wait:
+    """Looks again and again, and tells somebody who watches what the runtime says meanwhile: loading takes minutes."""
+
+    server: Server
+    progress: Progress
+    began: float
+    until: float
+
+    def for_it(self, holds: Callable[[], bool], otherwise: str) -> str:
+        """Why it does not come to hold; empty when it does."""
+        told = time.monotonic()
+        while not holds():
+            now = time.monotonic()
+            if self.server.exit_code is not None:
+                return f"the runtime ended with exit code {self.server.exit_code}"
+            if now > self.until:
+                return f"the runtime {otherwise} in time"
+            if now > told + _TOLD:
+                told = now
+                said = "".join(self.server.last_lines(1)).strip()
+                self.progress.detail(f"  {now - self.began:.0f} s: {said[:100] or 'no word yet'}")
+            time.sleep(_PAUSE)
+        return ""
 
 
 def _ask(server: Server, prepared: Prepared, name: str, prompt: str, timeout: float) -> Said:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, allow_argument, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.stores import say_store
+
+if TYPE_CHECKING:
+    from hf_pack.steps.add import Added
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +86,15 @@ def _run(arguments: argparse.Namespace) -> int:
             }
         )
         return 0
+    say_added(added)
+    talk(f"wrote models/{manifest.name}.toml, models/{manifest.name}.lock, build-meta/{manifest.name}.json")
+    talk(f"next: look at models/{manifest.name}.toml, then hf-pack build {manifest.name}")
+    return 0
+
+
+def say_added(added: Added) -> None:
+    """What was locked: how much, from where, what was left out or allowed, and every note."""
+    manifest, locked = added.manifest, added.locked
     lock = locked.lock
     talk(
         f"{manifest.name}: {count_words(len(lock.files), 'file')}, {size_words(lock.size)}, "
@@ -96,9 +109,6 @@ def _run(arguments: argparse.Namespace) -> int:
         talk(f"  {reason}")
     for note in locked.notes:
         talk(f"  note: {note}")
-    talk(f"wrote models/{manifest.name}.toml, models/{manifest.name}.lock, build-meta/{manifest.name}.json")
-    talk(f"next: look at models/{manifest.name}.toml, then hf-pack build {manifest.name}")
-    return 0
 
 
 COMMAND = Command(
