@@ -1,4 +1,4 @@
-"""What was not tested is said at the end of every run, by reason."""
+"""What was not tested is said at the end of every run, by reason; and how much tests that try much have tried."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(f"skipped: {len(skipped)}")
     for reason, count in sorted(reasons.items()):
         terminalreporter.write_line(f"  {count} {reason}")
+
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in getattr(report, "user_properties", ()):
+            if name == "tried":
+                terminalreporter.write_line(f"tried: {text}")
 
 
 def _reason(longrepr: object) -> str:

@@ -90,6 +90,9 @@ class MemoryStore:
         self._protected |= wanted if self._sessions else set()
         return self.valid_paths(wanted)
 
+    def hold(self, store_paths: Iterable[StorePath]) -> None:
+        self._protected.update(store_paths)
+
     def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
         return tuple(self._add_blob(file, progress) for file in files)
 

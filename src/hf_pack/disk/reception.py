@@ -19,7 +19,7 @@ from typing import Protocol
 from hf_pack.disk.locks import is_still, open_lock, try_lock
 from hf_pack.disk.object_hash import FlatHash
 from hf_pack.disk.partial_file import PartialFile
-from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space, refusing
+from hf_pack.disk.refusals import free_bytes, out_of_space, ran_out, refusing
 from hf_pack.disk.staging import names_in, remove_tree
 from hf_pack.errors import IntegrityError
 from hf_pack.model.lock import Blob
@@ -154,7 +154,7 @@ class StagedReception:
                 yield
             except OSError as error:
                 needed = sum(part.size for part in self._file.missing)
-                if error.errno in OUT_OF_SPACE and needed:
+                if ran_out(error, needed=needed, place=root):
                     raise out_of_space(needed=needed, free=free_bytes(root), place=root) from error
                 raise
 

@@ -39,7 +39,9 @@ def refusing(action: str, root: Path) -> Iterator[None]:
 
 def refusal(action: str, root: Path, error: OSError) -> StoreError:
     """The StoreError for an OSError."""
-    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(root)
+    # Of two paths the second is the one to be made; the first of a symbolic link is but its text.
+    named = error.filename2 or error.filename
+    place = os.fsdecode(named) if isinstance(named, str | bytes) else str(root)
     # What is wrong with a file outside the store is not mended by another store.
     hint = _HINTS.get(error.errno or 0, "") if Path(place).is_relative_to(root) else ""
     return StoreError(f"cannot {action}: {error.strerror or error}\n  at {place}", hint=hint)
@@ -48,6 +50,12 @@ def refusal(action: str, root: Path, error: OSError) -> StoreError:
 def out_of_space(*, needed: int, free: int, place: Path) -> StoreError:
     """There is less room than the objects need; both in bytes."""
     return StoreError(f"the store needs {needed:,} bytes, {free:,} are free\n  at {place}", hint=_HINTS[errno.ENOSPC])
+
+
+def ran_out(error: OSError, *, needed: int, place: Path) -> bool:
+    """Whether the error says that ``needed`` bytes (more) do not find room at ``place``. With room for them it is
+    something else that ran out: a quota, or the number of files."""
+    return error.errno in OUT_OF_SPACE and needed > free_bytes(place)
 
 
 def existing(place: Path) -> Path:
@@ -68,6 +76,8 @@ def _database_refusal(action: str, root: Path, error: sqlite3.Error) -> StoreErr
         hint = _HINTS[errno.EACCES]
     elif name.startswith("SQLITE_FULL"):
         hint = _HINTS[errno.ENOSPC]
+    elif name.startswith("SQLITE_IOERR"):
+        hint = f"the disk refused it: look for a full quota, a read-only file system, its errors (dmesg), or {_ANOTHER}"
     elif name.startswith("SQLITE_BUSY"):
         hint = "another process holds the store's database: try again when it is done"
     elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

@@ -22,11 +22,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
-    """A GC root: where it is declared, what it keeps, and the link or lock it lives as long as."""
+    """A GC root: where it is declared, what it keeps, and the link or lock it lives as long as.
+
+    ``elsewhere`` is the host and the store's place there, of a root that was made on another host or when the store lay
+    at another path: its owner cannot be looked for from here, so that it counts.
+    """
 
     store_path: StorePath
     declared_at: str  #: path of the root's link in the store, or of the process's temporary root
     owner: str | None  #: the ``result-*`` link or lock it belongs to; None for roots that others made
+    elsewhere: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

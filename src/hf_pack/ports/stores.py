@@ -99,6 +99,9 @@ class Store(Protocol):
     def keep(self, store_paths: Iterable[StorePath]) -> frozenset[StorePath]:
         """Protect these paths for the session; returns those that are valid, which stay so until it ends."""
 
+    def hold(self, store_paths: Iterable[StorePath]) -> None:
+        """Protect these paths from collectors until the process ends, whatever program it becomes."""
+
     def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
         """Copy and hash files into the store in one pass, in the order given; each is valid at return.
 

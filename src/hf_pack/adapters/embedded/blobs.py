@@ -18,7 +18,7 @@ from hf_pack.disk import objects
 from hf_pack.disk.clone import clone
 from hf_pack.disk.fan_out import MIB
 from hf_pack.disk.identities import Identities
-from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space
+from hf_pack.disk.refusals import free_bytes, out_of_space, ran_out
 from hf_pack.disk.staging import staging_folder
 from hf_pack.errors import IntegrityError
 from hf_pack.formats import nar
@@ -68,8 +68,9 @@ class BlobAdder:
             for file in waiting.keys() - done.keys():
                 done.update(self._copy([file], progress))
         except OSError as error:
-            if error.errno in OUT_OF_SPACE:
-                raise self._out_of_space(sum(sizes[file] for file in to_copy if file not in done)) from error
+            needed = sum(sizes[file] for file in to_copy if file not in done)
+            if ran_out(error, needed=needed, place=self.layout.staging):
+                raise self._out_of_space(needed) from error
             raise
         finally:
             progress.finish()

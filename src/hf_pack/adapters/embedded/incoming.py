@@ -12,7 +12,7 @@ from hf_pack.adapters.embedded.placing import Staged, place, replace
 from hf_pack.adapters.embedded.temp_roots import TempRoots
 from hf_pack.disk import objects
 from hf_pack.disk.incoming import path_info_of, require_references
-from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space
+from hf_pack.disk.refusals import free_bytes, out_of_space, ran_out
 from hf_pack.disk.restoring import restore
 from hf_pack.disk.staging import staging_folder
 from hf_pack.formats.narinfo import NarInfo
@@ -49,7 +49,7 @@ class ObjectAdder:
                 restore(ProvenNar(info, nar).events(), folder / "object")
                 durable.sync(folder)
             except OSError as error:
-                if error.errno in OUT_OF_SPACE:
+                if ran_out(error, needed=info.nar_size, place=folder):
                     left = free_bytes(folder)
                     raise out_of_space(needed=info.nar_size, free=left, place=self.layout.root) from error
                 raise

@@ -134,6 +134,12 @@ class EmbeddedStore(ObjectsOnDisk):
                 self._temp_roots.add(wanted)
             return self._database.valid(wanted)
 
+    def hold(self, store_paths: Iterable[StorePath]) -> None:
+        """See :class:`hf_pack.ports.Store`. A store that this user cannot write is its owner's to collect."""
+        with self._refusing("protect paths of the store"):
+            if self._database.exists and self._database.writable:
+                self._temp_roots.hold(store_paths)
+
     def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
         """See :class:`hf_pack.ports.Store`."""
         with self._writing("add files to the store"):

@@ -52,13 +52,26 @@ class TempRoots:
                 if self._sessions == 0 and self._file is not None:
                     # The file itself stays until the process ends: a collector may be about to unlink a file
                     # of this name that it found stale, and must not meet a second one.
-                    os.ftruncate(self._file, 0)
+                    with contextlib.suppress(OSError):  # on a disk that fails they stay until the process ends
+                        os.ftruncate(self._file, 0)
                     self._known.clear()
 
     def add(self, store_paths: Iterable[StorePath]) -> None:
         """Protect these paths, valid or not. At return no collector deletes them any more."""
         with self._turn:
             self._announce(sorted(set(store_paths) - self._known))
+
+    def hold(self, store_paths: Iterable[StorePath]) -> None:
+        """Protect these paths for as long as the process lives, also as the program that it becomes by ``exec``.
+
+        Whoever collects, in another container or on another host, cannot look into the process; the lock on its file
+        it sees wherever it sees the store.
+        """
+        with self._turn:
+            self._sessions += 1  # never ends
+            self._announce(sorted(set(store_paths)))
+            if self._file is not None:
+                os.set_inheritable(self._file, True)
 
     def hand_over(self, store_paths: Iterable[StorePath]) -> None:
         """Tell again of paths that a permanent root was just made for.

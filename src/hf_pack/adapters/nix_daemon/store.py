@@ -143,6 +143,9 @@ class NixDaemonStore(ObjectsOnDisk):
         with self._refusing("ask the store's substituters"), self.session():
             return substituting.substitute(self._link, sizes, progress) if sizes else frozenset()
 
+    def hold(self, store_paths: Iterable[StorePath]) -> None:
+        """See :class:`hf_pack.ports.Store`. Nix collects as root, and sees what every process of the machine uses."""
+
     def add_blobs(self, files: Sequence[FileToAdd], progress: Progress) -> tuple[AddedBlob, ...]:
         """See :class:`hf_pack.ports.Store`."""
         with self._writing("add files to the store"):

@@ -94,6 +94,7 @@ def with_free_port(asked: Asked, machine: Machine) -> Asked:
 
 def serve(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -> int:
     """Check, then become the runtime, or test it."""
+    from hf_pack import wiring
     from hf_pack.cli.start_check import warnings_before
     from hf_pack.steps.serve import require_ready
 
@@ -112,6 +113,7 @@ def serve(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -
         f"{prepared.runtime.title} {version or '(version unknown)'} serves "
         f"{', '.join(prepared.launch.model_names)} at {prepared.launch.url}"
     )
+    wiring.open_store(arguments.store).hold([package.store_path for package in prepared.packages])
     return machine.become(prepared.launch)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.embedded_stores import Quiet, add_bytes, linked_plan
 
+from hf_pack.adapters.embedded import roots
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.disk.staging import names_in
 from hf_pack.errors import StoreError
@@ -50,10 +51,9 @@ def test_a_root_is_a_direct_link_beside_its_owner(store: EmbeddedStore, tmp_path
     owner.touch()
     store.add_root(owner, [path])
     (folder,) = (store.root / "nix" / "var" / "nix" / "gcroots" / "hf-pack").iterdir()
-    assert {link.name: str(link.readlink()) for link in folder.iterdir()} == {
-        path.base_name: str(path),
-        "owner": str(owner),
-    }
+    links = {link.name: str(link.readlink()) for link in folder.iterdir()}
+    assert links.pop("made-at").endswith(f":{store.root}")
+    assert links == {path.base_name: str(path), "owner": str(owner)}
     assert store.roots() == (Root(store_path=path, declared_at=str(folder / path.base_name), owner=str(owner)),)
 
 
@@ -139,3 +139,46 @@ def test_a_session_roots_what_it_adds_and_keeps(store: EmbeddedStore, tmp_path: 
         assert {root.store_path for root in store.roots()} == {kept, added.store_path, tree}
         assert store.collect_garbage(dry_run=False).deleted == (other,)
     assert store.roots() == ()
+
+
+def test_a_root_of_another_host_counts_though_its_owner_is_not_seen(
+    store: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hosts on one directory: what one of them keeps by a link on its own disk, the other must not delete."""
+    path, own = _add(store, tmp_path, "one"), _add(store, tmp_path, "own")
+    owner = tmp_path / "result"
+    owner.symlink_to(store.real_path(path))
+    monkeypatch.setattr(roots, "_host", lambda: "host-a")
+    store.add_root(owner, [path])
+    monkeypatch.setattr(roots, "_host", lambda: "host-b")
+    store.add_root(owner, [own])  # of the same name on another host: another link
+    owner.unlink()
+    assert [(root.store_path, root.elsewhere) for root in store.roots()] == [(path, f"host-a:{store.root}")]
+    assert store.collect_garbage(dry_run=False).deleted == (own,)
+    monkeypatch.setattr(roots, "_host", lambda: "host-a")
+    assert store.collect_garbage(dry_run=False).deleted == (path,)
+    assert not _folders(store)
+
+
+def test_a_store_that_was_moved_keeps_everything_until_its_links_are_made_anew(tmp_path: Path) -> None:
+    with EmbeddedStore(tmp_path / "root") as store:
+        paths = [_add(store, tmp_path, name) for name in ("one", "two")]
+        owners = [tmp_path / "result", tmp_path / "x.lock"]
+        owners[0].symlink_to(store.real_path(paths[0]))  # leads nowhere afterwards
+        owners[1].touch()
+        for owner, path in zip(owners, paths, strict=True):
+            store.add_root(owner, [path])
+    (tmp_path / "root").rename(tmp_path / "moved")
+    with EmbeddedStore(tmp_path / "moved") as store:
+        assert store.collect_garbage(dry_run=False).deleted == ()
+        for path in paths:
+            assert store.check(path, Quiet()) == ()
+        owners[0].unlink()
+        owners[0].symlink_to(store.real_path(paths[0]))
+        store.add_root(owners[0], [paths[0]])
+        assert {(root.store_path, root.elsewhere is None) for root in store.roots()} == {
+            (paths[0], True),
+            (paths[1], False),
+        }
+        owners[0].unlink()
+        assert store.collect_garbage(dry_run=False).deleted == (paths[0],)
