@@ -237,11 +237,11 @@ def test_one_format_of_the_weights(hub: TestHub, place: HubPlace) -> None:
     }
     code = as_json({**json.loads(tiny["config.json"]), "auto_map": {"AutoModel": "modeling_tiny.Tiny"}})
     hub.add_repo(REPO, {**tiny, **waste, "config.json": code, "modeling_tiny.py": b"class Tiny: ...\n"})
-    files, omitted = choice(place)
+    files, omitted = choice(place, "--allow", "remote_code=modeling_tiny.py")
     assert files == set(tiny) - {".gitattributes"} | {"modeling_tiny.py"}
     assert set(omitted) >= set(waste)
     assert all(omitted.values())
-    said = place.done("add", REPO, "--name", "again").err
+    said = place.done("add", REPO, "--name", "again", "--allow", "remote_code").err
     for path in waste:
         assert f"left out {path}: {omitted[path]}" in said
     assert not [request for request in hub.requests if request.stage == "body" and request.target in waste]
@@ -321,7 +321,7 @@ def test_check_says_what_moved_upstream(hub: TestHub, place: HubPlace) -> None:
     config = {**json.loads(tiny["config.json"]), "auto_map": {"AutoModel": "modeling_tiny.Tiny"}}
     code = {"config.json": as_json(config), "modeling_tiny.py": b"class Tiny: ...\n"}
     repo = hub.add_repo(REPO, {**tiny, **code})
-    place.done("add", REPO)
+    place.done("add", REPO, "--allow", "remote_code")
     hub.reset()
     fresh = place.done("lock", "--check", "--json").document
     assert fresh == [{"name": "tiny-llm", "stale": False, "reasons": []}]
@@ -355,7 +355,11 @@ def test_check_says_what_moved_upstream(hub: TestHub, place: HubPlace) -> None:
     difference = place.done("diff", "tiny-llm", "tiny-llm@upstream")
     assert "modeling_tiny.py" in difference.out and "rope_theta" in difference.out
     old = place.store_path()
-    place.done("lock", "tiny-llm")
+    relocked = place.done("lock", "tiny-llm", "--json").document[0]
+    assert [(change["file"], change["before"] != change["now"]) for change in relocked["code_changes"]] == [
+        ("modeling_tiny.py", True)
+    ]
+    assert [(one["gate"], one["file"]) for one in relocked["findings"]] == [("remote_code", "modeling_tiny.py")]
     assert place.ran("lock", "--check").code == 0
     assert place.store_path() != old
 

@@ -42,6 +42,7 @@ def publish(
     *,
     shape: str = "both",
     plain_http: bool = False,
+    redistribute: bool = False,
     workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
@@ -50,7 +51,7 @@ def publish(
 
     ``shape`` is ``modelpack`` (raw layers), ``image`` (what containers mount) or ``both``. Without a tag in ``to`` the
     version is the tag. Raises UsageError, StoreError, IntegrityError, HubError, PolicyError for a version that names
-    another content there.
+    another content there, or a licence that does not let everybody pass the model on (not with ``redistribute``).
     """
     from hf_pack.steps import oci_publish
 
@@ -58,7 +59,7 @@ def publish(
     if reference.digest is not None:
         raise UsageError("a digest is no name to publish under", hint="--to oci://REGISTRY/REPOSITORY:TAG")
     repository = _registry(reference, plain_http, "push")
-    package = _to_ship(name, workspace, store)
+    package = _to_ship(name, workspace, store, redistribute=redistribute)
     return oci_publish.publish(
         package, repository, oci_publish.Shape(shape), _memory(os.environ), progress, tag=reference.tag
     )
@@ -69,6 +70,7 @@ def export(
     directory: Path | str,
     *,
     shape: str = "both",
+    redistribute: bool = False,
     workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
@@ -81,7 +83,7 @@ def export(
     from hf_pack.formats.oci.reference import tag_of_version
     from hf_pack.steps import oci_publish
 
-    package = _to_ship(name, workspace, store)
+    package = _to_ship(name, workspace, store, redistribute=redistribute)
     repository = LayoutDirectory.create(Path(directory).absolute())
     return oci_publish.publish(
         package,
@@ -247,14 +249,16 @@ def _memory(environ: Mapping[str, str]) -> Memory:
     return Memory(home / "hf-pack" / "registries")
 
 
-def _to_ship(name: str, workspace: Path | str, store: str | None) -> PackageToShip:
+def _to_ship(name: str, workspace: Path | str, store: str | None, *, redistribute: bool) -> PackageToShip:
     from hf_pack.adapters.oci.package_tree import read_plan
     from hf_pack.adapters.oci.stored_file import StoredFile
     from hf_pack.steps.locate import locate
     from hf_pack.steps.oci_publish import PackageToShip
+    from hf_pack.steps.redistribution import require_redistributable
 
-    chosen = wiring.open_store(store)
-    store_path = locate(name, wiring.optional_workspace(Path(workspace)), chosen)
+    place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
+    store_path = locate(name, place, chosen)
+    require_redistributable(name, store_path, place, chosen, wiring.read_policy(place), told=redistribute)
     info = chosen.path_info(store_path)
     assert info is not None  # locate has seen it
     plan, places = read_plan(chosen, info)

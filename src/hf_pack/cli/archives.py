@@ -32,6 +32,7 @@ def to_archive(arguments: argparse.Namespace) -> int:
         arguments.names or chosen(arguments),
         output,
         sign=arguments.sign,
+        redistribute=arguments.redistribute,
         store=arguments.store,
         progress=TerminalProgress(),
     )

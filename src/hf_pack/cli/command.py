@@ -61,6 +61,16 @@ def allow_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def redistribution_argument(parser: argparse.ArgumentParser) -> None:
+    """``--allow-redistribution``."""
+    parser.add_argument(
+        "--allow-redistribution",
+        dest="redistribute",
+        action="store_true",
+        help="although the model's licence does not let everybody pass it on",
+    )
+
+
 def name_argument(parser: argparse.ArgumentParser, *, many: bool = False, help_text: str = "") -> None:
     """``NAME`` or ``NAME…``, completed from the workspace."""
     argument = parser.add_argument(

@@ -1,6 +1,7 @@
 """Which files of a model are packaged: by names alone, so the same for the Hub, a cache and a directory.
 
-By default just what a runtime needs: one weight format, tokenizer, configuration, templates, the remote code
+The licence and what must go with it is always taken, whatever ``include`` says; ``exclude`` leaves it out. By default
+just what a runtime needs: one weight format, tokenizer, configuration, templates, the remote code
 that ``auto_map`` names, licence and card. Every file left out is named with its reason; bookkeeping of tools
 (:func:`hf_pack.model.file_names.is_bookkeeping`) is not a file of the model and is not named.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from hf_pack.model.file_names import is_bookkeeping
 from hf_pack.model.lock import OmittedFile
 from hf_pack.model.manifest import Selection
-from hf_pack.model.unneeded import is_text_that_matters, unneeded
+from hf_pack.model.unneeded import is_legal_text, is_text_that_matters, unneeded
 from hf_pack.model.weight_formats import (
     WeightFormat,
     gguf_quantization,
@@ -65,7 +66,7 @@ def select(
     offered = {found for path in rest if (found := weight_format(path)) and not unneeded(path)}
     quantizations: tuple[str, ...] = ()
     if selection.include is not None:
-        taken = [path for path in rest if _matches(path, selection.include)]
+        taken = [path for path in rest if _matches(path, selection.include) or is_legal_text(path)]
         omitted |= dict.fromkeys(set(rest) - set(taken), "not named by the manifest's include")
     else:
         reasons = _default_reasons(rest, auto_map_files, side_files or {})

@@ -58,6 +58,7 @@ _TEXTS = re.compile(
     r"(?i)readme|licen[cs]e|copying|copyright|notice|authors|citation|use[_-]?policy|acceptable|terms|model[_-]?card|"
     r"attribution|eula|agreement|third[_-]?party"
 )
+_LEGAL = re.compile(r"(?i)(?:licen[cs]e|copying|notice|use[_-]?policy|acceptable[_-]?use)(?:[^a-z/][^/]*)?")
 _NEEDED_ENDINGS = (
     ".json", ".txt", ".model", ".jinja", ".jinja2", ".tiktoken", ".bpe", ".vocab", ".spm", ".yaml", ".yml",
 )  # fmt: skip
@@ -76,6 +77,11 @@ def unneeded(path: str) -> str | None:
     if any(part.startswith(".") for part in (*directories, name)):
         return "hidden file"
     return next((reason for pattern, reason in _NAME_PATTERNS if pattern.fullmatch(name)), None)
+
+
+def is_legal_text(path: str) -> bool:
+    """Whether a file at the model's top is its licence, or a notice or policy that the licence sends along."""
+    return _LEGAL.fullmatch(path) is not None and not path.endswith(".py")
 
 
 def is_text_that_matters(path: str) -> bool:

@@ -50,6 +50,7 @@ class SourceListing:
     notes: tuple[str, ...] = ()
     gated: str | None = None  #: ``auto`` or ``manual`` for a gated repository
     problems: tuple[SourceProblem, ...] = ()
+    licence: str | None = None  #: as the Hub's own metadata states it, beside the files
 
 
 class Sources(Protocol):

@@ -123,7 +123,7 @@ def facts_of_source(source: Source, selection: Selection | None = None) -> Facts
         gguf = gguf_header(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None
     except HeaderError as error:
         raise SourceError(f"{listing.place}: a weight file is broken: {error}") from None
-    model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}, has_code=False).model
+    model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}).model
     files = {file.path: file for file in (*weights, *ggufs)}
     if not files:
         files = {path: offered[path] for path in chosen if weight_format(path) is not None}

@@ -102,8 +102,8 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True, gates
         configs=found.configs,
         headers=found.headers.values(),
         gguf=next(iter(found.ggufs.values()), None),
-        texts={path: source.read(path, size=1 << 20) for path in sorted(chosen) if _states_licence(path)},
-        has_code=any(path.endswith(".py") for path in chosen),
+        texts={file.path: source.read(file.path, size=1 << 20) for file in listing.files if _states_licence(file.path)},
+        stated_licence=listing.licence,
     )
     return Inspection(
         files=files,

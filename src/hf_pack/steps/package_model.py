@@ -42,8 +42,8 @@ def summary_of_object(contents: StoredContents) -> ModelSummary:
     stated = _stated(contents)
     if stated is None or stated.quantization_broken:
         headers, gguf = _headers(contents)
-        return summarise(configs=configs, headers=headers, gguf=gguf, texts={}, has_code=False).model
-    said = summarise(configs=configs, headers=(), gguf=None, texts={}, has_code=False).model
+        return summarise(configs=configs, headers=headers, gguf=gguf, texts={}).model
+    said = summarise(configs=configs, headers=(), gguf=None, texts={}).model
     # Patches may have changed the configuration since; the weights are what they were.
     return replace(
         stated,

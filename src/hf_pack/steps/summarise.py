@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from hf_pack.model.lock import ModelSummary
 from hf_pack.weights.cache_layers import shape_of
 from hf_pack.weights.gguf import GgufHeader
-from hf_pack.weights.licence import licence_of
-from hf_pack.weights.model_facts import ModelFacts, model_facts
+from hf_pack.weights.licence import disagreements, licence_of, spdx
+from hf_pack.weights.model_facts import model_facts
 from hf_pack.weights.quantization import Quantization, detect
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue
@@ -34,9 +34,12 @@ def summarise(
     headers: Iterable[Header],
     gguf: GgufHeader | None,
     texts: Mapping[str, bytes],
-    has_code: bool,
+    stated_licence: str | None = None,
 ) -> Summary:
-    """``configs`` are the parsed files at the model's top by name, ``texts`` README.md and the licence files."""
+    """``configs`` are the parsed files at the model's top by name, ``texts`` README.md and the licence files.
+
+    ``stated_licence`` is what the Hub's metadata says, which counts where the files say nothing.
+    """
     headers = tuple(headers)
     config = configs.get("config.json") or configs.get("params.json")
     facts = model_facts(config, configs.get("tokenizer_config.json"))
@@ -74,9 +77,17 @@ def summarise(
     )
     return Summary(
         model=model,
-        licence=licence_of(readme, licences) or (gguf.license if gguf else None),
-        notes=(*quantization.notes, *_notes(configs, facts, has_code=has_code)),
+        licence=licence_of(readme, licences) or _spdx(gguf.license if gguf else None) or _spdx(stated_licence),
+        notes=(
+            *quantization.notes,
+            *_notes(configs),
+            *disagreements(readme, licences, {"GGUF": gguf.license if gguf else None, "the Hub": stated_licence}),
+        ),
     )
+
+
+def _spdx(stated: str | None) -> str | None:
+    return None if not stated else spdx(stated)
 
 
 def _commonest(sizes: Counter[str]) -> str | None:
@@ -96,11 +107,7 @@ def _parameters(headers: tuple[Header, ...], quantization: Quantization) -> int 
     )
 
 
-def _notes(configs: Mapping[str, Mapping[str, JsonValue]], facts: ModelFacts, *, has_code: bool) -> Iterable[str]:
-    if has_code:
-        yield "the model brings Python code of its own, which runs only with trust_remote_code"
-    for repo in facts.auto_map_repos:
-        yield f"auto_map takes code from another repository, {repo}, which is not packaged"
+def _notes(configs: Mapping[str, Mapping[str, JsonValue]]) -> Iterable[str]:
     if "adapter_config.json" in configs and "config.json" not in configs:
         base = configs["adapter_config.json"].get("base_model_name_or_path")
         yield f"this is an adapter: it needs its base model, {base or 'which it does not name'}"

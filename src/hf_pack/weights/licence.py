@@ -46,6 +46,33 @@ _CC_WORDS = {"noncommercial": "NC", "noderivatives": "ND", "noderivs": "ND", "sh
 _READ = 16_384  # bytes of a licence text that are looked at
 
 
+def spdx(stated: str) -> str:
+    """A licence's word of the Hub as its SPDX identifier; the word itself where there is none."""
+    return _SPDX.get(stated.lower(), stated)
+
+
+def disagreements(
+    readme: bytes | None, licence_files: Mapping[str, bytes], others: Mapping[str, str | None]
+) -> tuple[str, ...]:
+    """A sentence where the places that state a licence differ; ``others`` are further ones, by their names.
+
+    ``other``, and a family of licences beside one of it (``llama3``, ``llama3.1``; ``cc``, ``CC-BY-4.0``), agree.
+    """
+    stated = {"README.md": None if readme is None else _front_matter(readme), **others}
+    found = {place: spdx(word) for place, word in stated.items() if word is not None and word.lower() != "other"}
+    found |= {path: name for path, data in licence_files.items() if (name := recognise_text(data)) is not None}
+    words = list(dict.fromkeys(found.values()))
+    if all(_agree(words[0], word) for word in words[1:]):
+        return ()
+    places = ", ".join(f"{place} {word}" for place, word in found.items())
+    return (f"the licence is stated in different ways: {places}",)
+
+
+def _agree(one: str, other: str) -> bool:
+    short, long = sorted((one.lower(), other.lower()), key=len)
+    return long.startswith(short)
+
+
 def licence_of(readme: bytes | None, licence_files: Mapping[str, bytes]) -> str | None:
     """The licence, None where nothing states a known one.
 
@@ -54,7 +81,7 @@ def licence_of(readme: bytes | None, licence_files: Mapping[str, bytes]) -> str 
     """
     stated = None if readme is None else _front_matter(readme)
     if stated is not None and stated != "other":
-        return _SPDX.get(stated.lower(), stated)
+        return spdx(stated)
     found = sorted({name for data in licence_files.values() if (name := recognise_text(data)) is not None})
     return " AND ".join(found) if found else stated
 

@@ -272,3 +272,12 @@ class TestPatterns:
         )
         assert selected.files == ("FINGERPRINT.json", "a-Q4_0.gguf", "a-Q8_0.gguf")
         assert selected.quantizations == ()
+
+
+def test_licences_stay_whatever_is_included() -> None:
+    legal = ("LICENSE", "LICENCE.txt", "license-model.md", "NOTICE", "COPYING", "USE_POLICY.md")
+    others = ("README.md", "licenses.py", "licensed_model.bin", "sub/LICENSE")
+    chosen_files = chosen("model.safetensors", *legal, *others, selection=Selection(include=("*.safetensors",))).files
+    assert set(chosen_files) == {"model.safetensors", *legal}
+    left = chosen("a.safetensors", "LICENSE", selection=Selection(include=("*.safetensors",), exclude=("LICENSE",)))
+    assert left.files == ("a.safetensors",)

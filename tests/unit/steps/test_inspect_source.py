@@ -253,7 +253,7 @@ class TestConfiguration:
     def test_gguf_alone_needs_none(self) -> None:
         found = inspected({"m-Q4_1.gguf": gguf(context_length=2048)})
         assert (found.model.model_type, found.model.context_length) == ("llama", 2048)
-        assert (found.model.quantization_method, found.licence) == ("gguf", "mit")
+        assert (found.model.quantization_method, found.licence) == ("gguf", "MIT")
         assert found.notes == ("The file's mix is Q4_1.",)
 
     def test_truncated_gguf(self) -> None:

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.models import as_json
+from tests.models import COMMIT, as_json
 
-from hf_pack.steps.remote_code import needed_code
+from hf_pack.formats.hashes import Hash
+from hf_pack.model.hub_ids import RepoId, SnapshotKind
+from hf_pack.model.lock import Lock, LockedFile, LockedSource
+from hf_pack.model.manifest import Selection
+from hf_pack.steps.remote_code import code_changes, needed_code
 
 
 def needed(files: Mapping[str, bytes]) -> tuple[str, ...]:
@@ -78,3 +82,24 @@ def test_broken_files_name_nothing() -> None:
         "a.py": b"def (",
     }
     assert needed(files) == ("a.py",)
+
+
+def test_changes_between_two_locks() -> None:
+    def lock(**code: bytes) -> Lock:
+        return Lock(
+            layout_version=1,
+            source=LockedSource(repo_id=RepoId("a", "b"), snapshot_id=COMMIT, snapshot_kind=SnapshotKind.COMMIT),
+            selection=Selection(),
+            files=tuple(
+                LockedFile(path=f"{name}.py", size=len(data), sha256=Hash.sha256_of(data))
+                for name, data in sorted(code.items())
+            ),
+        )
+
+    changes = code_changes(lock(a=b"1", b=b"1", c=b"1"), lock(a=b"1", b=b"2", d=b"1"))
+    assert [str(change) for change in changes] == [
+        f"remote code changed: b.py, sha256 {Hash.sha256_of(b'1').hex()} -> {Hash.sha256_of(b'2').hex()}",
+        "remote code gone: c.py",
+        "remote code new: d.py",
+    ]
+    assert code_changes(lock(a=b"1"), lock(a=b"1")) == ()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hf_pack.weights.licence import licence_of, recognise_text
+from hf_pack.weights.licence import disagreements, licence_of, recognise_text
 
 APACHE = b"\n                                 Apache License\n                           Version 2.0, January 2004"
 MIT = b"Permission is hereby granted, free of charge, to any person\nobtaining a copy"
@@ -98,3 +98,18 @@ def test_the_readme_wins_over_the_texts_unless_it_says_other() -> None:
 )
 def test_recognise_text(text: bytes, licence: str | None) -> None:
     assert recognise_text(text) == licence
+
+
+def test_places_that_agree() -> None:
+    card = b"---\nlicense: apache-2.0\n---\n"
+    assert disagreements(card, {"LICENSE": APACHE}, {"the Hub": "apache-2.0", "GGUF": None}) == ()
+    assert disagreements(b"---\nlicense: other\n---\n", {"LICENSE": APACHE}, {}) == ()
+    assert disagreements(b"---\nlicense: llama3\n---\n", {}, {"the Hub": "llama3.1"}) == ()
+    assert disagreements(None, {}, {}) == ()
+
+
+def test_places_that_do_not_are_told() -> None:
+    card = b"---\nlicense: cc-by-nc-4.0\n---\n"
+    assert disagreements(card, {"LICENSE": APACHE}, {"the Hub": "mit"}) == (
+        "the licence is stated in different ways: README.md CC-BY-NC-4.0, the Hub MIT, LICENSE Apache-2.0",
+    )

@@ -29,6 +29,7 @@ class HubSnapshot:
     commit_hash: str
     files: tuple[SourceFile, ...]
     gated: str | None
+    licence: str | None = None  #: of the model card as the Hub read it; ``other`` gives way to its name
 
 
 def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits: Limits, waits: Waits) -> HubSnapshot:
@@ -70,7 +71,16 @@ def list_snapshot(repo_id: RepoId, revision: str, settings: HubSettings, limits:
         commit_hash=commit_hash,
         files=checked_files(f"{repo_id} at {commit_hash}", stated),
         gated=info.gated if info.gated in ("auto", "manual") else None,
+        licence=_licence(info.card_data),
     )
+
+
+def _licence(card: Any) -> str | None:
+    stated, name = getattr(card, "license", None), getattr(card, "license_name", None)
+    stated = stated[0] if isinstance(stated, list) and len(stated) == 1 else stated
+    if not isinstance(stated, str) or not stated:
+        return None
+    return name if stated == "other" and isinstance(name, str) and name else stated
 
 
 def _of_sibling(sibling: Any) -> StatedFile:

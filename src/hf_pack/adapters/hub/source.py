@@ -48,6 +48,7 @@ class HubSource:
             snapshot_kind=SnapshotKind.COMMIT,
             files=snapshot.files,
             gated=snapshot.gated,
+            licence=snapshot.licence,
         )
 
     @property

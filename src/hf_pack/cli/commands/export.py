@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.cli.archives import archive_arguments, to_archive
-from hf_pack.cli.command import Command, name_argument, store_argument
+from hf_pack.cli.command import Command, name_argument, redistribution_argument, store_argument
 from hf_pack.cli.kubernetes import kubernetes_arguments, to_kubernetes
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.registries import say_published, shape_arguments
@@ -42,6 +42,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     archive_arguments(parser.add_argument_group("with --to tar"))
     shape_arguments(parser.add_argument_group("with --to oci-layout"))
     kubernetes_arguments(parser.add_argument_group("with --to k8s"))
+    redistribution_argument(parser)
     store_argument(parser)
 
 
@@ -147,7 +148,14 @@ def _to_layout(arguments: argparse.Namespace) -> int:
 
     directory = Path(arguments.output or "oci-layout")
     published = [
-        registries.export(name, directory, shape=arguments.shape, store=arguments.store, progress=TerminalProgress())
+        registries.export(
+            name,
+            directory,
+            shape=arguments.shape,
+            redistribute=arguments.redistribute,
+            store=arguments.store,
+            progress=TerminalProgress(),
+        )
         for name in arguments.names or chosen(arguments)
     ]
     if arguments.json:
