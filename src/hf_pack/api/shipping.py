@@ -77,12 +77,14 @@ def export_archive(
     """Write packages (names, store paths, ``pname@version``) with all that they refer to as one tar (``-``: stdout).
 
     It is a whole binary cache, which :func:`pull` reads as it is, and stock Nix where it is unpacked. ``sign`` are
-    secret key files. Raises UsageError, StoreError, IntegrityError, PolicyError as :func:`publish` does.
+    secret key files; model signatures of the workspace go with their packages. Raises UsageError, StoreError,
+    IntegrityError, PolicyError as :func:`publish` does.
     """
     from functools import partial
 
     from hf_pack.adapters.archive_file import write_archive, write_to_stdout
     from hf_pack.adapters.key_files import read_secret_key
+    from hf_pack.api.proofs import bundle_of
     from hf_pack.steps import archive as archiving
     from hf_pack.steps.locate import locate
     from hf_pack.steps.redistribution import require_redistributable
@@ -92,8 +94,10 @@ def export_archive(
     store_paths = [locate(name, place, chosen) for name in names]
     for name, store_path in zip(names, store_paths, strict=True):
         require_redistributable(name, store_path, place, chosen, wiring.read_policy(place), told=redistribute)
+    found = {path: bundle_of(name, place, path) for name, path in zip(names, store_paths, strict=True)}
+    bundles = {path: bundle for path, bundle in found.items() if bundle is not None}
     write = write_to_stdout if output == "-" else partial(write_archive, Path(output).absolute())
-    return archiving.archive(store_paths, chosen, keys, write, progress)
+    return archiving.archive(store_paths, chosen, keys, write, progress, bundles=bundles)
 
 
 def search(text: str = "", *, caches: Sequence[str] = (), workspace: Path | str = ".") -> tuple[Published, ...]:

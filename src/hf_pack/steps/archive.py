@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Event
+from types import MappingProxyType
 
 from hf_pack.errors import PolicyError
 from hf_pack.formats.hashes import Hash, HashAlgorithm
@@ -17,7 +18,7 @@ from hf_pack.formats.oci.tar_layer import END, file_header, padding
 from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.path_info import PathInfo
-from hf_pack.model.published import Published, format_index, index_key
+from hf_pack.model.published import Published, format_index, index_key, signature_key
 from hf_pack.ports import Progress, Readable, Store
 from hf_pack.steps.cache_narinfo import narinfo_key, narinfo_of
 from hf_pack.steps.closure import closure
@@ -49,12 +50,14 @@ def archive(
     keys: Sequence[SecretKey],
     write: Callable[[Readable, Progress], int],
     progress: Progress,
+    *,
+    bundles: Mapping[StorePath, bytes] = MappingProxyType({}),
 ) -> Archived:
     """Have ``write`` make a file of these valid objects with all that they refer to, each object once.
 
-    ``write`` returns the bytes that it wrote. Every byte is proven on its way: of an object that is damaged here no
-    archive is made. Raises StoreError, IntegrityError, PolicyError for two contents of one version, and what ``write``
-    raises.
+    ``bundles`` are model signatures of the packages, which stand beside their entries. ``write`` returns the bytes that
+    it wrote. Every byte is proven on its way: of an object that is damaged here no archive is made. Raises StoreError,
+    IntegrityError, PolicyError for two contents of one version, and what ``write`` raises.
     """
     started = time.monotonic()
     wanted = tuple(dict.fromkeys(store_paths))
@@ -70,7 +73,9 @@ def archive(
                 entry = describe(found[-1], sum(info.nar_size for info in found), store)
                 entries.append(entry.with_signatures(key.sign(entry.fingerprint()) for key in keys))
         _refuse_second_content(entries)
-        contents = _TarOfCache({**_small(objects.values(), entries, keys), **_nars(objects.values(), store)})
+        signatures = {signature_key(store_path): bundle for store_path, bundle in bundles.items()}
+        small = _small(objects.values(), entries, keys, signatures)
+        contents = _TarOfCache({**small, **_nars(objects.values(), store)})
         progress.start("export", contents.size)
         try:
             written = write(contents, progress)
@@ -99,7 +104,12 @@ def _refuse_second_content(entries: Iterable[Published]) -> None:
             )
 
 
-def _small(objects: Iterable[PathInfo], entries: Sequence[Published], keys: Sequence[SecretKey]) -> dict[str, bytes]:
+def _small(
+    objects: Iterable[PathInfo],
+    entries: Sequence[Published],
+    keys: Sequence[SecretKey],
+    signatures: Mapping[str, bytes],
+) -> dict[str, bytes]:
     """The cache without its NARs, in order."""
     narinfos = {
         narinfo_key(info.store_path): narinfo_of(
@@ -114,7 +124,7 @@ def _small(objects: Iterable[PathInfo], entries: Sequence[Published], keys: Sequ
         index[index_key(pname)] = format_index(entry for entry in entries if entry.pname == pname)
     if entries:
         index[index_key()] = format_index(entries)
-    return {"nix-cache-info": CACHE_INFO.format().encode(), **dict(sorted({**narinfos, **index}.items()))}
+    return {"nix-cache-info": CACHE_INFO.format().encode(), **dict(sorted({**narinfos, **index, **signatures}.items()))}
 
 
 def _nars(objects: Iterable[PathInfo], store: Store) -> dict[str, OutgoingNar]:
