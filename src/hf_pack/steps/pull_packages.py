@@ -86,7 +86,7 @@ def choose(text: str, caches: Sequence[ObjectCache], trust: Trust, progress: Pro
         known = ", ".join(dict.fromkeys(entry.version for entry in listed[:_SHOWN]))
         raise UsageError(f"{pname} has no version {version}\n  published: {known}", hint=f"hf-pack pull {pname}")
     places = "".join(f"\n  {cache.name}: lists none of the name" for cache in caches)
-    raise UsageError(f"no package {pname} was published{places}", hint="hf-pack search --from URL")
+    raise UsageError(f"no package was published as {pname}{places}", hint="hf-pack search --from URL")
 
 
 def _chosen(text: str, cache: ObjectCache, entries: Sequence[Published], trust: Trust, progress: Progress) -> Choice:

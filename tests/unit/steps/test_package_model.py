@@ -89,7 +89,7 @@ def test_a_cache_answers_by_name_and_by_store_path(bench: Bench) -> None:
     assert [facts.label for facts in published_like(base, [cache])] == [path_of(bench).name.replace("llm-1", "llm@1")]
     other = replace(base, config={**base.config, "hidden_size": 9999})
     assert not list(published_like(other, [cache]))
-    with pytest.raises(UsageError, match="no package other was published"):
+    with pytest.raises(UsageError, match="no package was published as other"):
         published("other", [cache], Trust(), bench.notes)
 
 

@@ -109,7 +109,7 @@ def test_an_index_of_another_name_means_nothing(tmp_path: Path) -> None:
     place = cache(tmp_path / "cache", [entry("1.0.0+a", 1)])
     (tmp_path / "cache" / "hf-pack" / "n").mkdir()
     (tmp_path / "cache" / index_key("n")).write_bytes((tmp_path / "cache" / index_key("m")).read_bytes())
-    with pytest.raises(UsageError, match="no package n was published"):
+    with pytest.raises(UsageError, match="no package was published as n"):
         chosen("n", [place])
 
 

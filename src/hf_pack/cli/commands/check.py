@@ -149,7 +149,7 @@ def _print(found: Check) -> None:
     if found.max_model_len is not None and found.context_length is not None:
         rows.append(("longest context", f"{found.max_model_len:,} tokens (checked: {found.context_length:,})"))
     if found.concurrency is not None:
-        rows.append(("at once", f"{found.concurrency:g} requests of {found.context_length or 0:,} tokens"))
+        rows.append(("at once", f"{found.concurrency:,.1f} requests of {found.context_length or 0:,} tokens"))
     table(rows)
     for reason in found.reasons:
         talk(f"{reason.level}: {said(reason)}")
