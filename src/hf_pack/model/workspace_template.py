@@ -14,4 +14,6 @@ NEW_TEXT = """\
 # [policy]
 # allow_licences = ["apache-2.0", "mit"]     # `build` refuses any other
 # deny_licences = ["other"]
+# publish_deny_licences = ["agpl-3.0"]       # these stay here; publish_allow_licences may go to others
+# deny = ["remote_code", "pickle"]           # what no manifest can allow
 """

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from hf_pack.model.gates import Gate
 from hf_pack.model.signature_policy import SignaturePolicy
 from hf_pack.model.workspace_document import Policy, WorkspaceProblems, WorkspaceSettings, parse
 from hf_pack.model.workspace_template import NEW_TEXT
@@ -18,7 +19,12 @@ def test_the_commented_parts_of_a_new_workspace_are_right() -> None:
     assert parse(re.sub("^# ", "", examples, flags=re.M)) == WorkspaceSettings(
         caches=("https://cache.example.org",),
         mirrors=("https://mirror.example.org",),
-        policy=Policy(allow_licences=("apache-2.0", "mit"), deny_licences=("other",)),
+        policy=Policy(
+            allow_licences=("apache-2.0", "mit"),
+            deny_licences=("other",),
+            publish_deny_licences=("agpl-3.0",),
+            deny=(Gate.REMOTE_CODE, Gate.PICKLE),
+        ),
     )
 
 
