@@ -24,7 +24,14 @@ def files_of_object(info: PathInfo, store: Store, progress: Progress) -> dict[st
     """
     directory = stored_contents(info.store_path, store).directory + "/"
     nar = store.nar(info.store_path)
-    described = narinfo_of(info, (), url="", compression="none", file_hash=info.nar_hash, file_size=info.nar_size)
+    described = narinfo_of(
+        info,
+        (),
+        url=f"nar/{info.nar_hash.nix32()}.nar",
+        compression="none",
+        file_hash=info.nar_hash,
+        file_size=info.nar_size,
+    )
     found: dict[str, Hash] = {}
     hasher = hashlib.sha256()
     for event in ProvenNar(described, nar.chunks(0, nar.size)).events():
