@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "disk": {"ports", "model", "formats", "durable"},
     "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"},
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},
-    "wiring": {"adapters", "steps", "runtimes", "ports", "model"},
+    "wiring": {"adapters", "steps", "runtimes", "gpu", "ports", "model"},
     "api": {"wiring", "adapters", "steps", "ports", "durable", "layouts", "runtimes", "gpu", "model", "formats"},
     "cli": {"api", "wiring", "adapters", "steps", "ports", "expressions", "layouts", "runtimes", "weights", "model"}
     | {"gpu", "formats"},

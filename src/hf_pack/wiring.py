@@ -308,6 +308,7 @@ def runtime_knowledge() -> Knowledge:
     """What is known of the runtimes, from the tool's data and the runtimes that are installed here."""
     from importlib import resources
 
+    from hf_pack.gpu.matrix import Matrix, parse_matrix
     from hf_pack.runtimes.engine_schema import EngineSchema, parse_schema, schema_of
     from hf_pack.runtimes.engine_source import FILES, engine_keys
     from hf_pack.runtimes.known_issues import Issue, parse_issues
@@ -331,7 +332,10 @@ def runtime_knowledge() -> Knowledge:
     def issues() -> tuple[Issue, ...]:
         return parse_issues((data / "known-issues.toml").read_text("utf-8"))
 
-    return Knowledge(schemas=Schemas(released=released, installed=installed), issues=issues)
+    def matrix() -> Matrix:
+        return parse_matrix((data / "quant-matrix.csv").read_text("utf-8"))
+
+    return Knowledge(schemas=Schemas(released=released, installed=installed), issues=issues, matrix=matrix)
 
 
 def open_guard(workspace: Workspace) -> Guard:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Place, Ran
+from tests.models import gguf, write_flat
 
 SOURCE = """\
 raise SystemExit("a runtime is read, not imported")
@@ -111,3 +112,16 @@ def test_a_directory_of_the_name_is_no_runtime(added: Place, monkeypatch: pytest
     impostor.parent.mkdir(parents=True)
     impostor.write_text("class EngineArgs:\n    bogus: int = 1\n")
     assert "vllm.bogus: no engine parameter of vllm 99.1.0" in lock(added, "bogus = 1").err
+
+
+@pytest.mark.parametrize(
+    ("runtimes", "is_said"),
+    [('vllm = ">=0.33"', True), ('triton = ">=2.60"', True), ('vllm = "<0.33"', False), ('sglang = ">=0.5"', False)],
+)
+def test_weights_that_a_stated_runtime_has_no_kernel_for_are_said(added: Place, runtimes: str, is_said: bool) -> None:
+    place = write_flat(added.home / "acme--small-GGUF", {"small.Q4_K_M.gguf": gguf(), "README.md": b"x"})
+    added.done("add", place, "--name", "small", "--layout", "hf")
+    manifest = added.workspace / "models" / "small.toml"
+    manifest.write_text(f"runtimes = {{ {runtimes} }}\n{manifest.read_text()}")
+    said = added.done("lock", "small").err
+    assert ("GGUF weights run on no GPU with vllm >=0.33,<0.34" in said) is is_said

@@ -36,6 +36,7 @@ def build(wanted: Wanted, directory: Path, store: str | None, progress: Progress
     """
     from hf_pack import api, wiring
     from hf_pack.cli.commands.add import say_added
+    from hf_pack.runtimes.known_issues import TITLE
 
     is_path = wanted.source.startswith(("/", "~", ".")) or os.path.lexists(wanted.source)
     source = str(Path(wanted.source).expanduser().absolute()) if is_path else wanted.source
@@ -45,18 +46,17 @@ def build(wanted: Wanted, directory: Path, store: str | None, progress: Progress
     workspace = wiring.open_workspace(place)
     if not workspace.names():
         progress.note(f"packaging {wanted.source}, once: the next time it is there")
-        say_added(
-            api.add(
-                source,
-                workspace=place,
-                store=store,
-                revision=wanted.revision,
-                file=wanted.file,
-                allow_pickle=wanted.allow_pickle,
-                allow=wanted.allow,
-                progress=progress,
-            )
+        added = api.add(
+            source,
+            workspace=place,
+            store=store,
+            revision=wanted.revision,
+            file=wanted.file,
+            allow_pickle=wanted.allow_pickle,
+            allow=wanted.allow,
+            progress=progress,
         )
+        say_added(added, without=TITLE)  # of any version; those of the one that is here are said before it starts
     name = workspace.names()[0]
     if wanted.update or (is_path and api.stale(name, workspace=place, store=store, progress=progress)):
         api.lock(name, workspace=place, store=store, progress=progress)

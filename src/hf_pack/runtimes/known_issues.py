@@ -17,6 +17,7 @@ from hf_pack.model.manifest import Patch
 from hf_pack.runtimes.requirement import overlap
 
 _VERSION = 1
+TITLE = "known issue"  #: how every sentence about one begins
 _COPY = "= "  #: a patch's value that is taken from the file that it changes
 _ISSUE_KEYS = {"id", "symptom", "runtimes", "source", "expires", "when", "patch", "advice"}
 _WHEN_KEYS = {"file", "equals", "has", "lacks", "tensor_dtypes", "without_files", "repo_ids"}
@@ -112,7 +113,7 @@ def holds(condition: Condition, signs: ModelSigns) -> bool:
 def sentence(issue: Issue) -> str:
     """The issue for a person: what and where."""
     where = ", ".join(f"{runtime} {versions or 'in any version'}" for runtime, versions in issue.runtimes.items())
-    return f"known issue {issue.id}, {where}: {issue.symptom}"
+    return f"{TITLE} {issue.id}, {where}: {issue.symptom}"
 
 
 def mend(issue: Issue) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from hf_pack.gpu.matrix import SMS, TITLES, Matrix, Support
+from hf_pack.gpu.settings import TRITON, VLLM
 from hf_pack.model import patches
 from hf_pack.model.hub_ids import RepoId
+from hf_pack.model.lock import ModelSummary
 from hf_pack.model.manifest import HubSource, Manifest
 from hf_pack.ports import Source
 from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentence
+from hf_pack.runtimes.requirement import overlap
 from hf_pack.steps.engine_parameters import Schemas, check_parameters
 from hf_pack.steps.inspect_source import Inspection
 from hf_pack.weights.strict_json import JsonValue, loads_object
@@ -18,12 +22,17 @@ from hf_pack.weights.weights_error import HeaderError
 _CONFIGS = ("config.json", "tokenizer_config.json")
 
 
+def _no_matrix() -> Matrix:
+    return Matrix(rows=())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Knowledge:
     """What the tool's data files say; nothing, where a caller has none."""
 
     schemas: Schemas = field(default_factory=Schemas)
     issues: Callable[[], tuple[Issue, ...]] = tuple
+    matrix: Callable[[], Matrix] = _no_matrix
 
 
 NOTHING_KNOWN = Knowledge()
@@ -44,8 +53,21 @@ def check_before_lock(
         tensor_dtypes=tuple(dtype for dtype, _ in inspection.model.bytes_by_dtype),
         repo_id=str(_repo_id(manifest, source) or ""),
     )
+    notes += tuple(_no_kernel(manifest, inspection.model, knowledge.matrix()))
     found = find(knowledge.issues(), signs, manifest.runtimes)
     return (*notes, *(f"{sentence(issue)} ({issue.source}); {mend(issue)}" for issue in found))
+
+
+def _no_kernel(manifest: Manifest, model: ModelSummary, matrix: Matrix) -> Iterator[str]:
+    """What the matrix says of stated runtimes that have no kernel for these weights on any GPU."""
+    for runtime, requirement in manifest.runtimes.items():
+        # Triton's own version says nothing of the vLLM that it has.
+        engine, wanted = (VLLM, "") if runtime == TRITON else (runtime, requirement)
+        cells = [matrix.look_up(engine, model.quantization_scheme, sm) for sm in SMS]
+        if overlap(matrix.versions(engine), wanted) and all(cell.support is Support.UNSUPPORTED for cell in cells):
+            why = "; ".join(dict.fromkeys(cell.notes or cell.source for cell in cells))
+            title = TITLES.get(model.quantization_scheme, model.quantization_scheme)
+            yield f"{title} weights run on no GPU with {engine} {matrix.versions(engine)}: {why}"
 
 
 def _repo_id(manifest: Manifest, source: Source) -> RepoId | None:

@@ -95,7 +95,7 @@ class _Wait:
                 return f"the runtime {otherwise} in time"
             if now > told + _TOLD:
                 told = now
-                said = "".join(self.server.last_lines(1)).strip()
+                said = " ".join("".join(self.server.last_lines(1)).split())
                 self.progress.detail(f"  {now - self.began:.0f} s: {said[:100] or 'no word yet'}")
             time.sleep(_PAUSE)
         return ""

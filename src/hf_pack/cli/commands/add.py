@@ -92,8 +92,8 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def say_added(added: Added) -> None:
-    """What was locked: how much, from where, what was left out or allowed, and every note."""
+def say_added(added: Added, *, without: str | None = None) -> None:
+    """What was locked: how much, from where, what was left out or allowed, and notes, but those that begin so."""
     manifest, locked = added.manifest, added.locked
     lock = locked.lock
     talk(
@@ -108,7 +108,8 @@ def say_added(added: Added) -> None:
     for reason in added.reasons:
         talk(f"  {reason}")
     for note in locked.notes:
-        talk(f"  note: {note}")
+        if without is None or not note.startswith(without):
+            talk(f"  note: {note}")
 
 
 COMMAND = Command(
