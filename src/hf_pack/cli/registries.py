@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.cli.output import count_words, print_json, size_words, talk
+from hf_pack.cli.trust import signature_policy
 
 if TYPE_CHECKING:
     from hf_pack.steps.oci_publish import Published
@@ -64,7 +65,9 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
     if arguments.only is not None and arguments.output is None:
         raise UsageError("--only goes with --output", hint="hf-pack pull --only config --output DIR --from oci://…")
     name = arguments.names[0] if arguments.names else ""
-    trust = wiring.read_trust(arguments.trusted_keys or (), arguments.signatures, wiring.optional_workspace(Path()))
+    trust = wiring.read_trust(
+        arguments.trusted_keys or (), signature_policy(arguments), wiring.optional_workspace(Path())
+    )
     if trust.required and "/" not in name:
         raise PolicyError(
             "a registry holds no signatures that are read here, and they are demanded\n"

@@ -8,8 +8,7 @@ from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.registries import plain_http_argument, pull_from_registry, say_partial
 from hf_pack.cli.stores import say_store
-from hf_pack.cli.trust import trust_arguments
-from hf_pack.model.signature_policy import SignaturePolicy
+from hf_pack.cli.trust import policy_argument, signature_policy, trust_arguments
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,14 +29,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "oci-layout:DIR[:TAG]",
     )
     trust_arguments(parser)
-    parser.add_argument(
-        "--signatures",
-        choices=SignaturePolicy,
-        type=SignaturePolicy,
-        metavar="POLICY",
-        help="off: none is checked; warn: a note where a name has no good one (default); enforce: only what somebody "
-        "trusted signed is taken (default: policy.signatures in hf-pack.toml)",
-    )
+    policy_argument(parser)
     parser.add_argument(
         "--root", metavar="LINK", help="a link to the package, which keeps it (default: one in this user's state)"
     )
@@ -81,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.names,
         caches=arguments.caches or (),
         trusted_keys=arguments.trusted_keys or (),
-        signatures=arguments.signatures,
+        signatures=signature_policy(arguments),
         root=arguments.root,
         store=arguments.store,
         progress=TerminalProgress(),
@@ -129,7 +121,7 @@ def _partial(arguments: argparse.Namespace) -> int:
         arguments.output,
         caches=arguments.caches or (),
         trusted_keys=arguments.trusted_keys or (),
-        signatures=arguments.signatures,
+        signatures=signature_policy(arguments),
         store=arguments.store,
         progress=TerminalProgress(),
     )
