@@ -7,7 +7,6 @@ Sigstore's own service gave, which its library alone reads.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,10 +124,6 @@ def _encoded(data: bytes) -> str:
 
 def _decoded(value: object, where: str) -> bytes:
     try:
-        return base64.b64decode(str(value), validate=True) if isinstance(value, str) else _fail(where)
-    except binascii.Error:
-        return _fail(where)
-
-
-def _fail(where: str) -> bytes:
-    raise FormatError(f"{where}: expected base 64")
+        return base64.b64decode(value if isinstance(value, str) else "!", validate=True)
+    except ValueError:
+        raise FormatError(f"{where}: expected base 64") from None

@@ -91,6 +91,18 @@ def test_a_chain_of_certificates_leads_to_a_trusted_one(tmp_path: Path) -> None:
         verifier.payload(KeySigner(leaf.pair.private, (), None).sign(PAYLOAD))
 
 
+def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
+    root = certified(tmp_path, "root", authority=True)
+    leaf = certified(tmp_path, "leaf", root)
+    document = json.loads(KeySigner(leaf.pair.private, (leaf.file,), None).sign(PAYLOAD))
+    document["verificationMaterial"]["x509CertificateChain"]["certificates"][0]["rawBytes"] = "AAAA"
+    with pytest.raises(PolicyError, match="cannot be read"):
+        CertificateVerifier(root.file.read_bytes(), "root").payload(json.dumps(document).encode())
+    for pem in (b"-----BEGIN CERTIFICATE-----", b""):
+        with pytest.raises(UsageError, match="no certificate in PEM"):
+            CertificateVerifier(pem, "root.pem")
+
+
 def test_who_may_not_certify_does_not(tmp_path: Path) -> None:
     root = certified(tmp_path, "root", authority=True)
     verifier = CertificateVerifier(root.file.read_bytes(), "root")

@@ -51,6 +51,7 @@ def test_what_is_no_bundle_says_where() -> None:
         (("dsseEnvelope", "payloadType"), "text/plain", "payloadType: expected"),
         (("dsseEnvelope", "payload"), "!", "payload: expected base 64"),
         (("dsseEnvelope", "payload"), 7, "payload: expected base 64"),
+        (("dsseEnvelope", "payload"), "é", "payload: expected base 64"),
         (("dsseEnvelope", "signatures"), [], "expected one signature"),
         (("dsseEnvelope", "signatures"), [{"sig": "AA=="}] * 2, "expected one signature"),
         (("dsseEnvelope", "signatures"), ["AA=="], "a signature: expected an object"),

@@ -107,6 +107,7 @@ class CertificateVerifier:
     def payload(self, bundle: bytes) -> bytes:
         """See :class:`hf_pack.ports.BundleVerifier`."""
         from cryptography import x509
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric import ec
 
         found = parsed(bundle)
@@ -114,11 +115,11 @@ class CertificateVerifier:
             raise PolicyError(f"it is signed by a {found.signer}, without certificates")
         try:
             leaf, *others = [x509.load_der_x509_certificate(data) for data in found.certificates]
-        except ValueError:
+            _require_chain(leaf, others, self._roots)
+            _require_signing_use(leaf)
+            key = leaf.public_key()
+        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
             raise PolicyError("a certificate in it cannot be read") from None
-        _require_chain(leaf, others, self._roots)
-        _require_signing_use(leaf)
-        key = leaf.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise PolicyError("the certificate is not of an elliptic curve key")
         return _payload(found, key, "the certificate")
@@ -153,6 +154,8 @@ def _payload(bundle: Bundle, key: ec.EllipticCurvePublicKey, name: str) -> bytes
 
     try:
         key.verify(bundle.signature, bundle.signed_text, _algorithm(key, name))
+    except UsageError as error:
+        raise PolicyError(error.message) from None
     except InvalidSignature:
         raise PolicyError("the signature is not that of the key, or not of this text") from None
     return bundle.payload
