@@ -10,9 +10,10 @@ from tests.corpus import TREES
 from tests.fuzz.targets import SOUND_MANIFEST
 from tests.models import gguf, safetensors
 
-from hf_pack.expressions import oci_package
+from hf_pack.expressions import model_signature, oci_package
 from hf_pack.formats import nar
 from hf_pack.formats.cache_info import CacheInfo
+from hf_pack.formats.dsse import Bundle, Signer
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.listing import format_listing, listing_of
 from hf_pack.formats.narinfo import NarInfo
@@ -87,6 +88,9 @@ _INDEX = {
     "metadata": {"total_size": 3},
     "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "x/y.safetensors"},
 }
+_STATEMENT = model_signature.statement(
+    "tiny-llm-1.0.0+abc1234", {"config.json": Hash.sha256_of(b"{}"), "x/y": _BLOB}, _PUBLISHED.store_path
+)
 
 SEEDS: Mapping[str, tuple[bytes, ...]] = {
     "nar": tuple(b"".join(nar.dump(tree)) for tree in _SMALL),
@@ -115,5 +119,10 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
     ),
     "challenge": (b'Bearer realm="https://auth.example/token",service="r.example",scope="repository:a/b:pull"',),
     "reference": (b"oci://localhost:5000/team/m:1.0@sha256:" + b"0a" * 32, b"oci://[::1]:5000/a/b"),
+    "bundle": (
+        Bundle(payload=b"{}", signature=b"s", signer=Signer.KEY, key_hint="ab").format(),
+        Bundle(payload=b"{}", signature=b"s", signer=Signer.CERTIFICATE, certificates=(b"a", b"b")).format(),
+    ),
+    "statement": (_STATEMENT,),
     "pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"a" * 64 + b"\nsize 12345\n",),
 }

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
-from hf_pack.expressions import oci_package
+from hf_pack.expressions import model_signature, oci_package
 from hf_pack.formats import nar, nar_reader
 from hf_pack.formats.cache_info import CacheInfo
+from hf_pack.formats.dsse import Bundle, Signer
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.listing import format_listing, parse_listing
@@ -19,7 +21,9 @@ from hf_pack.formats.oci.challenge import parse_challenges
 from hf_pack.formats.oci.reference import Reference
 from hf_pack.formats.store_path import recursive_path
 from hf_pack.model import build_meta, lock_document, manifest_document, published, record, workspace_document
-from hf_pack.weights import gguf, safetensors
+from hf_pack.ports import Scanned
+from hf_pack.weights import chat_template, gguf, safetensors
+from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
 from hf_pack.weights.pointer import parse_pointer
 from hf_pack.weights.shard_index import parse_index
 from hf_pack.weights.weights_error import HeaderError
@@ -122,6 +126,19 @@ def _shard_index(data: bytes) -> None:
     parse_index(data)
 
 
+def _chat_template(data: bytes) -> None:
+    if (said := chat_template.escapes(data.decode(errors="replace"))) is not None:
+        raise HeaderError(said)
+
+
+def _pickle(data: bytes) -> None:
+    """Refused where it uses more than loading tensors takes, or where nobody can tell."""
+    looks_like_pickle(data[:SIGN_SIZE])
+    scanned = FicklingScanner().scan(io.BytesIO(data))
+    if scanned != Scanned():
+        raise HeaderError(f"{scanned}")
+
+
 def _pointer(data: bytes) -> None:
     parse_pointer(data)
 
@@ -160,6 +177,17 @@ def _reference(data: bytes) -> None:
     assert Reference.parse(str(reference)) == reference
 
 
+def _bundle(data: bytes) -> None:
+    bundle = Bundle.parse(data)
+    assert bundle.signer is Signer.SIGSTORE or Bundle.parse(bundle.format()) == bundle
+
+
+def _statement(data: bytes) -> None:
+    found = model_signature.parse(data)
+    if isinstance(found, model_signature.SignedModel):
+        assert not found.differences(found.files)
+
+
 #: name -> (what reads it, the errors that bad input may raise)
 TARGETS: Mapping[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]]] = {
     "nar": (_nar, (FormatError,)),
@@ -177,12 +205,16 @@ TARGETS: Mapping[str, tuple[Callable[[bytes], None], tuple[type[Exception], ...]
     "gguf": (_gguf, (HeaderError,)),
     "shard-index": (_shard_index, (HeaderError,)),
     "pointer": (_pointer, (HeaderError,)),
+    "chat-template": (_chat_template, (HeaderError,)),
+    "pickle": (_pickle, (HeaderError,)),
     "oci-manifest": (_oci_manifest, (FormatError,)),
     "oci-index": (_oci_index, (FormatError,)),
     "oci-package": (_oci_package, (FormatError,)),
     "tar-layer": (_tar_layer, (FormatError,)),
     "challenge": (_challenge, (FormatError,)),
     "reference": (_reference, (FormatError,)),
+    "bundle": (_bundle, (FormatError,)),
+    "statement": (_statement, (FormatError,)),
 }
 
 
