@@ -45,7 +45,7 @@ def verify(
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     found = [targets.resolve(name, place, chosen) for name in names]
     if everything:
-        found += [targets.Target(store_path=info.store_path) for info in chosen.all_paths()]
+        found += [targets.Target(store_path=info.store_path, named=False) for info in chosen.all_paths()]
     now = int(time.time())
     recent = verifying.Recent(now=now, since=0 if quick else None if older_than is None else now - older_than)
     workers = os.cpu_count() or 1

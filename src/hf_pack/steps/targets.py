@@ -14,10 +14,12 @@ from hf_pack.steps.workspace_files import find_name
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A store path, and the workspace's package when the person named one."""
+    """A store path, and the workspace's package when the person named one; not ``named`` is what the store happens to
+    hold, and may be collected meanwhile."""
 
     store_path: StorePath
     package: Package | None = None
+    named: bool = True
 
 
 def resolve(text: str, workspace: Workspace | None, store: Store) -> Target:

@@ -74,6 +74,9 @@ def verify(targets: Sequence[Target], store: Store, workers: int, progress: Prog
         info = infos.get(target.store_path)
         if target.package is not None and info is not None and info.content_address is None:
             problems += store.compare(target.package.plan, target.store_path)[:1]
+    unnamed = {target.store_path for target in targets if not target.named}
+    gone = unnamed - store.valid_paths(unnamed) if problems else set()
+    problems = [problem for problem in problems if problem.store_path not in gone]
     bad = tuple(sorted(set(_localised(problems, targets, store))))
     return Verified(checked=len(objects), bad=bad, skipped=len(skipped), oldest_proof=_oldest(found, skipped, recent))
 
