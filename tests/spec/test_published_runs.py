@@ -1,7 +1,8 @@
 """Weights and KV cache against what runtimes logged in public, for models that nobody tuned this for.
 
 Each row names the public thread or page that has the log; those that begin with ``no address`` were read in public
-texts whose place was not kept, and count for nothing but themselves. The configurations are the models' own (their fields that matter). ``-s`` prints the table.
+texts whose place was not kept, and count for nothing but themselves. The configurations are the models' own (their
+fields that matter). ``-s`` prints the table.
 """
 
 from __future__ import annotations
@@ -210,9 +211,15 @@ TOKENS = (
     Tokens(model="Llama-3.1-8B", gib=3.81, tokens=1952 * 16, source="vllm-project/vllm#10517, RTX 3090"),
     Tokens(model="Llama-3.1-8B", gib=2.89, tokens=1478 * 16, source="vllm-project/vllm#10517, RTX 3090, 29k"),
     Tokens(model="Qwen3-1.7B", gib=18.78, tokens=175_856, source="vllm-project/vllm#33263, 24 GB"),
-    Tokens(model="Qwen2-0.5B", gib=30_891_205_120 / GIB, tokens=2_513_920, source="no address: a vLLM 0.13.0 log, Qwen2-0.5B"),
+    Tokens(
+        model="Qwen2-0.5B", gib=30_891_205_120 / GIB, tokens=2_513_920,
+        source="no address: a vLLM 0.13.0 log, Qwen2-0.5B",
+    ),
     Tokens(model="Qwen2.5-1.5B", gib=0.56, tokens=20_992, source="no address: a vLLM log, Qwen2.5-1.5B-Instruct"),
-    Tokens(model="Qwen2.5-32B", gib=4.0, tokens=16384, one_request=True, source="no address: a vLLM log, Qwen2.5-32B-Instruct-AWQ"),
+    Tokens(
+        model="Qwen2.5-32B", gib=4.0, tokens=16384, one_request=True,
+        source="no address: a vLLM log, Qwen2.5-32B-Instruct-AWQ",
+    ),
     Tokens(model="Qwen3-235B-A22B", gib=8.11, tokens=178_880, parallel=4, source="vllm-project/vllm#21348, 4x H100"),
     Tokens(
         model="Qwen3-235B-A22B", gib=16.46, tokens=367_404, parallel=4, runtime="sglang",

@@ -16,6 +16,7 @@ from hf_pack.gpu.objections import Reason, objections
 from hf_pack.gpu.settings import SGLANG, TRITON, VLLM, Settings, resolve
 from hf_pack.weights.cache_layers import shape_of
 from hf_pack.weights.quantization import Quantization
+from hf_pack.weights.quantization_scheme import schemes
 
 _AUTO_FIT = 2048  #: tokens; a length under it is no use to anybody
 
@@ -99,7 +100,7 @@ def _answer(facts: Facts, gpus: Sequence[Gpu], runtime: str, options: Options, m
     shape = shape_of(facts.config)
     engine = VLLM if runtime == TRITON else runtime
     row = scheme_row(facts, settings, engine)
-    cell = matrix.look_up(engine, row, gpu.sm, options.runtime_version)
+    cell = matrix.look_up_all(engine, schemes(row), gpu.sm, options.runtime_version)
     memory = memory_of(facts, shape, settings, gpu)
     cache = None if shape.layers is None else cache_of(shape.layers, settings)
     reasons = list(objections(facts, gpu, len(gpus), settings, shape, cell, row))

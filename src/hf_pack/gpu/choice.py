@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hf_pack.gpu.check import Check, Verdict
+from hf_pack.weights.quantization_scheme import schemes
 
 _FP8 = ("fp8-channel", "fp8-tensor", "modelopt-fp8")
 _FOUR_BITS = ("awq", "gptq", "wna16")
@@ -108,10 +109,13 @@ def _rule(found: Check) -> _Rule:
 
 
 def _order(found: Check) -> int:
-    for number, schemes in enumerate(_rule(found).order):
-        if found.scheme in schemes:
-            return number
-    return len(_rule(found).order)
+    """By the scheme that comes last, where layers differ."""
+    order = _rule(found).order
+    places = [
+        next((number for number, row in enumerate(order) if scheme in row), len(order))
+        for scheme in schemes(found.scheme)
+    ]
+    return max(places)
 
 
 def _rule_text(found: Check) -> str:

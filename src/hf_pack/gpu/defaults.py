@@ -131,7 +131,7 @@ def _explained(
         each = f"{count}x {target.gpus[0].name}" if count > 1 else target.name
         yield (
             f"on {each}: {gib(found.weight_bytes)} of weights on each GPU, {found.kernel}; "
-            f"about {found.concurrency:g} requests of {length:,} tokens at once (estimated)"
+            f"about {found.concurrency:,.1f} requests of {length:,} tokens at once (estimated)"
         )
     if count > first:
         yield f"tensor_parallel_size {count}: on fewer GPUs no useful context fits"

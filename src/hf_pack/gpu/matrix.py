@@ -6,8 +6,8 @@ A line of the file is a run of SMs that have one answer for one reason; every ce
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 SMS = (70, 75, 80, 86, 87, 89, 90, 100, 103, 120, 121)
@@ -98,6 +98,15 @@ class Matrix:
     def versions(self, runtime: str) -> str:
         """The versions of a runtime that most of its lines were read in; empty for a runtime that is not there."""
         return next((row.versions for row in self.rows if row.runtime == runtime), "")
+
+    def look_up_all(self, runtime: str, schemes: Sequence[str], sm: int, version: str | None = None) -> Cell:
+        """The worst answer of several schemes that one model has in different layers."""
+        found = [(scheme, self.look_up(runtime, scheme, sm, version)) for scheme in schemes]
+        scheme, worst = max(found, key=lambda one: one[1].support.rank)
+        if len(found) == 1:
+            return worst
+        notes = "; ".join(f"{name}: {cell.support}" for name, cell in found)
+        return replace(worst, notes=f"layers differ: {notes}" + (f"; {scheme}: {worst.notes}" if worst.notes else ""))
 
     def look_up(self, runtime: str, scheme: str, sm: int, version: str | None = None) -> Cell:
         """The answer. One of a version that nobody read about is the newest one's, as unknown.

@@ -25,12 +25,17 @@ _ALIASES = {
     "bitsandbytes": {"bitsandbytes"},
     "gguf": {"gguf"},
     "torchao": {"torchao"},
+    "auto-round": {"auto-round", "inc"},
 }
 _SGLANG_ALIASES = {
     "compressed-tensors": {"w8a8_int8", "w8a8_fp8"},
     "fp8": {"w8a8_fp8"},
     "modelopt": {"modelopt_fp8", "modelopt_fp4"},
 }
+#: Methods that a checkpoint must have been made with; the others quantize plain weights while these are loaded.
+_NEEDS_FILES = frozenset(
+    word for method in ("awq", "gptq", "compressed-tensors", "modelopt", "gguf") for word in _ALIASES[method]
+) | {"inc", "auto-round", "quark"}
 _GROUPS = frozenset({-1, 32, 64, 128})
 
 
@@ -138,7 +143,13 @@ def _forced(facts: Facts, settings: Settings) -> Iterator[Reason]:
     if forced is None:
         return
     allowed = accepted_methods(method, settings.runtime)
-    if method == "none":
+    if method == "none" and forced in _NEEDS_FILES:
+        yield Reason.error(
+            f"the engine parameters say quantization = {forced!r}, but the model's files are not quantized",
+            "vLLM 0.33.0: get_quant_config finds no configuration",
+            "unsupported",
+        )
+    elif method == "none":
         yield Reason.note(f"quantization = {forced!r} quantizes the plain weights while they are loaded")
     elif forced not in allowed:
         yield Reason.error(

@@ -221,7 +221,8 @@ def _sizes(stated: _Stated) -> tuple[int | None, int | None]:
     if stated.method == "torchao":
         return _torchao_sizes(config)
     if stated.method == "modelopt":
-        return _modelopt_bits(config), group_size
+        # Its own file has the size at the top, config.json in the groups of compressed-tensors' form.
+        return _modelopt_bits(config), group_size if group_size is not None else _group_sizes(config)[1]
     if stated.method == "bitsandbytes":
         return (4 if config.get("load_in_4bit") is True else 8), group_size
     return {"fp8": 8, "mxfp4": 4, "mxfp8": 8}.get(stated.method), group_size

@@ -17,7 +17,10 @@ _SAME = frozenset({"awq", "gptq", "bitsandbytes", "gguf", "none"})
 
 
 def scheme_of_config(method: str, config: Config) -> tuple[str, str | None]:
-    """(scheme, ``static``, ``dynamic`` or None for weight-only) of what a configuration states under ``method``."""
+    """(scheme, ``static``, ``dynamic`` or None for weight-only) of what a configuration states under ``method``.
+
+    Where layers differ, the scheme is all of theirs, sorted, with ``+`` between: a GPU must do each of them.
+    """
     if method in _SAME:
         return method, None
     match method:
@@ -35,7 +38,31 @@ def scheme_of_config(method: str, config: Config) -> tuple[str, str | None]:
             return "mxfp4-moe", None
         case "mxfp8":
             return "modelopt-mxfp8", "dynamic"
+        case "auto-round" | "inc":
+            return _auto_round(config), None
     return UNKNOWN, None
+
+
+def schemes(scheme: str) -> tuple[str, ...]:
+    """The matrix's rows in a scheme; more than one where layers differ."""
+    return tuple(scheme.split("+"))
+
+
+def _together(found: set[tuple[str, str | None]]) -> tuple[str, str | None]:
+    """One answer for several groups of layers; the most that any does to activations."""
+    if not found:
+        return UNKNOWN, None
+    activations = {how for _, how in found}
+    most = next((how for how in ("dynamic", "static") if how in activations), None)
+    return "+".join(sorted({name for name, _ in found})), most
+
+
+def _auto_round(config: Config) -> str:
+    """Its files are GPTQ's or AWQ's, and vLLM's ``quantization/inc`` takes their kernels, by ``packing_format``."""
+    packing = _text(config, "packing_format")
+    if config.get("data_type", "int") != "int":
+        return UNKNOWN
+    return "awq" if "awq" in packing else "gptq" if "gptq" in packing else UNKNOWN
 
 
 def scheme_of_tensors(method: str, bits: int | None) -> str:
@@ -48,6 +75,9 @@ def scheme_of_tensors(method: str, bits: int | None) -> str:
 
 
 def _modelopt(config: Config) -> tuple[str, str | None]:
+    if config.get("quant_algo") == "MIXED_PRECISION":
+        layers = (child(config, "quantized_layers") or {}).values()
+        return _together({_modelopt(layer) for layer in layers if isinstance(layer, dict)})
     algorithm = str(config.get("quant_algo") or "")
     if algorithm == "NVFP4":
         groups = _groups(config)
@@ -67,9 +97,7 @@ def _modelopt(config: Config) -> tuple[str, str | None]:
 def _compressed_tensors(config: Config) -> tuple[str, str | None]:
     groups = _groups(config)
     found = {_group_scheme(group, _text(group, "format") or _text(config, "format")) for group in groups}
-    if len(found) == 1:
-        return found.pop()
-    return ("mixed", None) if found else (UNKNOWN, None)
+    return _together(found)
 
 
 def _group_scheme(group: Config, form: str) -> tuple[str, str | None]:

@@ -88,3 +88,14 @@ def test_the_table_has_a_line_for_each_scheme() -> None:
     table = lines(MATRIX, "vllm")
     assert table[0][1:] == tuple(map(str, SMS))
     assert ("AWQ", *"-MMMMMMMMMM") in table
+
+
+def test_a_model_whose_layers_differ_runs_as_its_worst() -> None:
+    table = checking.matrix()
+    both = ("modelopt-fp8", "nvfp4")
+    assert table.look_up_all("vllm", both, 100).support is Support.NATIVE
+    hopper = table.look_up_all("vllm", both, 90)
+    assert hopper.support is Support.WEIGHT_ONLY and "modelopt-fp8: native; nvfp4: weight-only" in hopper.notes
+    assert table.look_up_all("vllm", both, 75).support is Support.UNSUPPORTED
+    assert table.look_up_all("vllm", ("nvfp4", "unknown"), 100).support is Support.UNKNOWN
+    assert table.look_up_all("vllm", ("nvfp4",), 90) == table.look_up("vllm", "nvfp4", 90)

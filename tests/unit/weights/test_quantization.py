@@ -300,4 +300,28 @@ def test_the_schemes_of_compressed_tensors(weights: Config, inputs: Config | Non
     stated: dict[str, Any] = {"quant_method": "compressed-tensors", "format": form, "config_groups": {"group_0": group}}
     assert detect({"quantization_config": stated}, []).scheme == scheme
     mixed: Config = {**stated, "config_groups": {"group_0": group, "group_1": {"weights": {"num_bits": 2}}}}
-    assert detect({"quantization_config": mixed}, []).scheme == "mixed"
+    assert detect({"quantization_config": mixed}, []).scheme == "+".join(sorted((scheme, "unknown")))
+
+
+def test_layers_of_several_kinds_are_all_named() -> None:
+    """ModelOpt's MIXED_PRECISION, as vLLM's ModelOptMixedPrecisionConfig reads it."""
+    layers: Config = {
+        "model.layers.0.mlp": {"quant_algo": "NVFP4", "group_size": 16},
+        "model.layers.0.self_attn": {"quant_algo": "FP8"},
+        "model.layers.1.self_attn": {"quant_algo": "FP8"},
+    }
+    stated: Config = {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+    found = detect({"quantization_config": stated}, [])
+    assert (found.scheme, found.activations, found.bits) == ("modelopt-fp8+nvfp4", "dynamic", None)
+    old: Config = {"producer": {"name": "modelopt"}, "quantization": {**stated}}
+    assert detect({}, [], hf_quant_config=old).scheme == "modelopt-fp8+nvfp4"
+    assert detect({"quantization_config": {**stated, "quantized_layers": {}}}, []).scheme == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("packing", "scheme"),
+    [("auto_round:auto_gptq", "gptq"), ("auto_round:auto_awq", "awq"), ("auto_round:llm_compressor", "unknown")],
+)
+def test_auto_round_is_what_its_files_are_packed_as(packing: str, scheme: str) -> None:
+    stated: Config = {"quant_method": "auto-round", "bits": 4, "group_size": 128, "packing_format": packing}
+    assert detect({"quantization_config": stated}, []).scheme == scheme
