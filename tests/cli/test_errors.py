@@ -144,7 +144,7 @@ def test_a_store_that_is_none(place: Place) -> None:
 
 
 def test_pickles_are_refused_by_policy(place: Place) -> None:
-    files = {**tiny_model(), "pytorch_model.bin": b"\x80\x02."}
+    files = {**tiny_model(), "pytorch_model.bin": b"\x80\x02}."}
     del files["model.safetensors"]
     source = write_flat(place.home / "acme--m", files)
     ran = place.run("add", source)

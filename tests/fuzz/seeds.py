@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -109,6 +110,15 @@ SEEDS: Mapping[str, tuple[bytes, ...]] = {
         safetensors({}) + b"\0\0",
     ),
     "gguf": (gguf(), gguf()[:150]),
+    "chat-template": (
+        b"{%- for m in messages -%}{{ '<|' + m['role'] + '|>' }}{{ m.content | trim }}{%- endfor -%}",
+        b"{% generation %}{% if tools is defined %}{{ tools | tojson(indent=2) }}{% endif %}{% endgeneration %}",
+    ),
+    "pickle": (
+        pickle.dumps({"a": [1, 2.5, ("x", b"y"), {2}]}, 4),
+        pickle.dumps([1, {"a": 2}], 0),
+        b"".join(pickle.dumps(value, 2) for value in (0x1950A86A20F9469CFC6C, 1001, {}, {"w": 1}, ["0"])),
+    ),
     "shard-index": (json.dumps(_INDEX).encode(),),
     "oci-manifest": (SOUND_MANIFEST,),
     "oci-index": (documents.Index(manifests=documents.parse_manifest(SOUND_MANIFEST).layers).format(),),

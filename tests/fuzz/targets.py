@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 
+from hf_pack.adapters.pickle_scanner import FicklingScanner
 from hf_pack.expressions import model_signature, oci_package
 from hf_pack.formats import nar, nar_reader
 from hf_pack.formats.cache_info import CacheInfo

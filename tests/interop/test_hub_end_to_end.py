@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -275,6 +277,30 @@ def pickle_file(seed: int = 0) -> bytes:
     return b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01K\x01u." + filler(400, seed)
 
 
+def test_a_pickle_on_the_hub_is_looked_into_without_its_tensors(hub: TestHub, place: HubPlace) -> None:
+    tiny = tiny_model()
+    del tiny["model.safetensors"]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("archive/data.pkl", b"cposix\nsystem\n(S'true'\ntR.")
+        archive.writestr("archive/data/0", filler(5_000_000))
+    hub.add_repo(REPO, {**tiny, "pytorch_model.bin": out.getvalue()})
+    ran = place.ran("add", REPO, "--allow-pickle")
+    assert ran.code == 8
+    assert "pytorch_model.bin: a pickle that uses posix.system, which loading tensors does not take" in ran.err
+    assert hub.bytes_by_file["pytorch_model.bin"] < 1_000_000
+    place.done("add", REPO, "--allow-pickle", "--allow", "pickle_globals=posix.system")
+
+
+def test_the_hubs_word_about_the_licence_is_held_against_the_files(hub: TestHub, place: HubPlace) -> None:
+    hub.add_repo(REPO, tiny_model(), card={"license": "llama3.1"})
+    added = place.done("add", REPO, "--json").document
+    assert added["licence"] == "Apache-2.0"
+    assert added["notes"] == [
+        "the licence is stated in different ways: README.md Apache-2.0, the Hub llama3.1, LICENSE Apache-2.0"
+    ]
+
+
 def test_pickles_need_consent(hub: TestHub, place: HubPlace) -> None:
     tiny = tiny_model()
     del tiny["model.safetensors"]
@@ -310,6 +336,7 @@ def test_the_manifest_decides_otherwise(hub: TestHub, place: HubPlace) -> None:
     manifest.write_text(text)
     place.done("lock", "tiny-llm")
     expected = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "onnx/config.json"}
+    expected.add("LICENSE")  # stays, whatever is included
     assert {file["path"] for file in place.lock()["files"]} == expected
 
 

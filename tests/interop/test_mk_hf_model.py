@@ -29,7 +29,12 @@ PKGS = """{
 }"""
 MODEL = tiny_model(
     shards=2,
-    extra={"it's $HOME `x`.json": b"{}", "1_Pooling/config.json": b"{}", "onnx/mödel.onnx": b"onnx", "-a.bin": b"bin"},
+    extra={
+        "it's $HOME `x`.json": b"{}",
+        "1_Pooling/config.json": b"{}",
+        "onnx/mödel.onnx": b"onnx",
+        "-a.bin": b"\x80\x02}.",
+    },
 )
 
 

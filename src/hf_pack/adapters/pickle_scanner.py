@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import io
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from hf_pack.errors import Error
 from hf_pack.ports import Scanned
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ class FicklingScanner:
                 names |= _names(pickled)
         except _Unclear as error:
             problem = str(error)
+        except Exception as error:  # noqa: BLE001 - a zip of a stranger's, read by the standard library
+            _raise_if_of_the_stream(error)
+            problem = f"it cannot be read ({_one_line(error)})"
         return Scanned(names=tuple(sorted(names)), problem=problem)
 
 
@@ -84,23 +87,19 @@ def _pickles(stream: BinaryIO) -> Iterator[Pickled]:
 def _zipped(stream: BinaryIO) -> Iterator[Pickled]:
     try:
         archive = zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError) as error:
+    except zipfile.BadZipFile as error:
         raise _Unclear(f"a zip that cannot be read ({error})") from None
-    members = archive.infolist()
     found = False
-    for member in members:
+    for member in archive.infolist():
         name = member.filename
         if name.endswith(".py") or "/code/" in f"/{name}":
             raise _Unclear(f"it holds a program of TorchScript ({name[:100]!r})")
         if not name.lower().endswith((".pkl", ".pickle")):
             continue
         found = True
-        try:
-            with archive.open(member) as inside:
-                inside._expected_crc = None  # type: ignore[attr-defined] # torch does not look at it either
-                data = inside.read(PICKLE_LIMIT + 1)
-        except (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, NotImplementedError, EOFError) as error:
-            raise _Unclear(f"{name[:100]!r} in it cannot be read ({error})") from None
+        with archive.open(member) as inside:
+            inside._expected_crc = None  # type: ignore[attr-defined] # torch does not look at it either
+            data = inside.read(PICKLE_LIMIT + 1)
         if len(data) > PICKLE_LIMIT:
             raise _Unclear(f"{name[:100]!r} in it has over {PICKLE_LIMIT} bytes")
         yield _next(io.BytesIO(data))
@@ -113,11 +112,10 @@ def _next(stream: BinaryIO) -> Pickled:
     from fickling.fickle import Pickled
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints warnings
+        with _silence():
             return Pickled.load(cast(BinaryIO, _Bounded(stream)))
-    except OSError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever it raises of a stranger's bytes, they were not understood
+    except Exception as error:  # noqa: BLE001 - fickling raises what it likes
+        _raise_if_of_the_stream(error)
         raise _Unclear(f"no pickle that can be read ({_one_line(error)})") from None
 
 
@@ -138,7 +136,7 @@ def _names(pickled: Pickled) -> set[str]:
         ]
     )
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _silence():
             imports = list(pickled.properties.imports)
             problems = [result for result in form.analyze(pickled).results if not result]
     except Exception as error:  # noqa: BLE001 - as above
@@ -151,6 +149,19 @@ def _names(pickled: Pickled) -> set[str]:
         names |= {f"{module}{alias.name}" for alias in found.names}
     known = {f"{module}.{name}" for module, inside in ML_ALLOWLIST.items() for name in inside}
     return names - (known - _LOADS_INSIDE) - _TENSORS
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """The library prints warnings, to either stream."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def _raise_if_of_the_stream(error: Exception) -> None:
+    """Raise what reading raised; all else comes from a stranger's bytes, which were not understood."""
+    if isinstance(error, Error) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
+        raise error
 
 
 def _one_line(value: object) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from hf_pack.errors import SourceError
+from hf_pack.model.file_names import shown
 from hf_pack.model.gates import Finding, Gate, Terms
 from hf_pack.model.manifest import Allow, Selection
 from hf_pack.model.strict_json import DuplicateKey, StrictJsonError, loads
@@ -58,8 +60,11 @@ class Gates:
         if self.scanner is None:
             scanned = Scanned(problem="there is no scanner")
         else:
-            with source.open(path) as stream:
-                scanned = self.scanner.scan(stream)
+            try:
+                with source.open(path) as stream:
+                    scanned = self.scanner.scan(stream)
+            except OSError as error:
+                raise SourceError(f"{shown(path)}: cannot be read ({error.strerror})") from None
         for name in scanned.names:
             reason = f"a pickle that uses {name}, which loading tensors does not take"
             yield Finding(file=path, gate=Gate.PICKLE_GLOBAL, reason=reason, name=name)

@@ -75,7 +75,7 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True, gates
     chosen = frozenset(selected.files)
     files = tuple(file for file in listing.files if file.path in chosen)
     # A GGUF file's header is its configuration and may state its licence: it is always read.
-    looked_into = [file for file in files if headers or weight_format(file.path) in (None, WeightFormat.GGUF)]
+    looked_into = [file for file in files if _is_looked_into(weight_format(file.path), gates, headers=headers)]
     source.prepare([(file.path, first_read(file)) for file in looked_into])
     source.prepare(header_reads(source, looked_into))
     found = _Findings(source=source, fetch=fetch_command(listing), gates=gates)
@@ -115,6 +115,14 @@ def inspect(source: Source, selection: Selection, *, headers: bool = True, gates
         notes=(*summary.notes, *_unlisted(found.indexes, indexed, shards)),
         findings=tuple(sorted(set(found.findings))),
     )
+
+
+def _is_looked_into(weights: WeightFormat | None, gates: Gates, *, headers: bool) -> bool:
+    """Whether a file's first bytes are read: not those of a pickle that its name alone refuses."""
+    if weights in (None, WeightFormat.GGUF):
+        return True
+    assert weights is not None
+    return headers and (gates.terms.allow_pickle or not weights.is_pickle)
 
 
 def _require_sound(source: Source, selection: Selection) -> None:

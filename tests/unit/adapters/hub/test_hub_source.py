@@ -160,3 +160,36 @@ def test_gated_files_say_what_to_click() -> None:
             f"open {page}, accept the terms there, then ask again with the same account: hf auth whoami"
         )
         assert opened(hub).read("config.json") == CONFIG
+
+
+def test_a_large_file_is_read_in_places() -> None:
+    weights = content(3_000_000)
+    with TestHub() as hub:
+        hub.add_repo(REPO, {**FILES, PATH: weights})
+        with opened(hub).open(PATH) as stream:
+            assert stream.read(100) == weights[:100]
+            stream.seek(-50, 2)
+            assert stream.read() == weights[-50:]
+            stream.seek(1_000_000)
+            assert stream.read(10) == weights[1_000_000:1_000_010]
+        assert hub.bytes_by_file[PATH] < len(weights) / 3
+
+
+def test_a_small_file_is_proved_before_it_is_read_in_places() -> None:
+    with TestHub() as hub:
+        hub.add_repo(REPO, FILES)
+        with opened(hub).open("config.json") as stream:
+            assert stream.read() == CONFIG
+
+
+def test_a_place_that_is_not_there() -> None:
+    with TestHub() as hub:
+        hub.add_repo(REPO, FILES)
+        source = opened(hub)
+        with pytest.raises(SourceError, match="no such file"):
+            source.open("other.bin")
+        with source.open(PATH) as stream:
+            stream.seek(len(WEIGHTS) + 5)
+            assert stream.read(1) == b""
+            with pytest.raises(ValueError, match="before the start"):
+                stream.seek(-1)
