@@ -49,7 +49,7 @@ def test_build(place: Place) -> None:
     (document,) = place.done("build", "--json").document
     assert set(document) == {
         *("name", "store_path", "real_path", "nar_hash", "nar_size", "references"),
-        *("bytes_read", "bytes_written", "seconds"),
+        *("bytes_read", "bytes_written", "seconds", "warnings"),
     }
     assert document["name"] == "tiny-llm"
     assert document["references"] == [BLOB]
