@@ -1,4 +1,4 @@
-"""What only a real file system does: fs-verity, and quotas. Each on a small one of the test's own."""
+"""fs-verity, which only a real file system does: on a small one of the test's own."""
 
 from __future__ import annotations
 
