@@ -125,7 +125,7 @@ def facts_of(
     Of the Hub only configuration and headers are read, of ``caches`` (URLs) only what their indexes list. Raises
     UsageError, LockError, StoreError, SourceError, HubError.
     """
-    from hf_pack.steps.check import facts_of_source, facts_of_target
+    from hf_pack.steps.check import facts_of_target
     from hf_pack.steps.targets import resolve
 
     place = wiring.optional_workspace(Path(workspace))
@@ -135,6 +135,8 @@ def facts_of(
         return published(name, wiring.open_caches(caches, place), wiring.read_trust((), None, place), progress)
     asked = _source(name)
     if asked is not None:
+        from hf_pack.steps.source_facts import facts_of_source
+
         return facts_of_source(wiring.AnySources(Path(workspace).absolute(), progress).open(asked))
     opened = wiring.open_store(store)
     return facts_of_target(resolve(name, place, opened), opened)

@@ -85,10 +85,11 @@ def find(issues: Iterable[Issue], signs: ModelSigns, runtimes: Mapping[str, str]
         del wanted["triton"]
     found = []
     for issue in issues:
-        concerns = not wanted or any(
+        if not holds(issue.when, signs):  # first, because versions take longer to compare
+            continue
+        if not wanted or any(
             runtime in wanted and overlap(versions, wanted[runtime]) for runtime, versions in issue.runtimes.items()
-        )
-        if concerns and holds(issue.when, signs):
+        ):
             config = signs.configs[issue.when.file]
             found.append(replace(issue, patch=None if issue.patch is None else _filled(issue.patch, config)))
     return tuple(found)

@@ -12,11 +12,11 @@ from hf_pack.model.manifest import Allow, HubSource, Manifest, PathSource, Selec
 from hf_pack.ports import Progress, SourceListing, Sources, Store, Workspace
 from hf_pack.steps import lock as locking
 from hf_pack.steps import propose
-from hf_pack.steps.check import facts_of_inspection
 from hf_pack.steps.gates import NO_GUARD, Guard
 from hf_pack.steps.inspect_source import inspect
 from hf_pack.steps.lock_checks import NOTHING_KNOWN, Knowledge
 from hf_pack.steps.propose import Wishes
+from hf_pack.steps.source_facts import facts_of_inspection
 from hf_pack.steps.suit import NO_AIM, Aim, suit
 from hf_pack.steps.workspace_files import build_meta_file, manifest_file
 

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hf_pack.errors import SourceError
 from hf_pack.gpu.facts import Facts
 from hf_pack.gpu.objections import Reason
 from hf_pack.gpu.settings import TRITON, VLLM
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
-from hf_pack.model.manifest import Selection
 from hf_pack.model.published import Published
-from hf_pack.model.weight_formats import WeightFormat, weight_format
-from hf_pack.ports import Source, Store
+from hf_pack.model.weight_formats import weight_format
+from hf_pack.ports import Store
 from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentence
-from hf_pack.steps.choose_files import choose
 from hf_pack.steps.contents import LockedContents, StoredContents, stored_contents
-from hf_pack.steps.header_reading import first_read, header_reads, safetensors_header
-from hf_pack.steps.inspect_source import Inspection
-from hf_pack.steps.package_model import (
-    CONFIGS,
-    configs_of,
-    engine_parameters,
-    gguf_header,
-    parsed,
-    summary_of_object,
-)
+from hf_pack.steps.package_model import configs_of, engine_parameters, summary_of_object
 from hf_pack.steps.packages import Package
-from hf_pack.steps.summarise import summarise
 from hf_pack.steps.targets import Target
 from hf_pack.weights.quantization import Quantization, detect
 from hf_pack.weights.tensor_parts import Part, WeightPart
-from hf_pack.weights.weights_error import HeaderError
 
 
 def known_issues(facts: Facts, runtime: str, versions: str, issues: Iterable[Issue]) -> tuple[Reason, ...]:
@@ -67,7 +53,7 @@ def facts_of_package(package: Package, store: Store) -> Facts:
     """Facts of a locked package, without a weight byte. A lock made without headers leaves the split unknown."""
     contents = LockedContents(lock=package.lock, kept=package.kept, store=store)
     manifest = package.manifest
-    return _facts(
+    return facts_of_files(
         package.name,
         package.lock.model,
         configs_of(contents),
@@ -81,7 +67,7 @@ def facts_of_object(contents: StoredContents) -> Facts:
     """Facts of a package in a store, from the headers of its weights."""
     model = summary_of_object(contents)
     repo_id = str(contents.provenance.get("repo_id") or "")
-    return _facts(
+    return facts_of_files(
         contents.store_path.name, model, configs_of(contents), contents.files, engine_parameters(contents), repo_id
     )
 
@@ -89,7 +75,7 @@ def facts_of_object(contents: StoredContents) -> Facts:
 def facts_of_entry(entry: Published) -> Facts:
     """Facts of a published version, from a cache's index alone. Which files it has is not said there."""
     model = entry.model
-    return _made(
+    return facts_of_summary(
         f"{entry.pname}@{entry.version}",
         model.summary,
         {"config.json": model.config},
@@ -100,46 +86,7 @@ def facts_of_entry(entry: Published) -> Facts:
     )
 
 
-def facts_of_source(source: Source, selection: Selection | None = None) -> Facts:
-    """Facts of a model on the Hub or on disk: its configuration and the headers of its weights are read, no more.
-
-    Raises SourceError, HubError.
-    """
-    listing = source.listing
-    offered = {file.path: file for file in listing.files}
-    sizes = ((file.path, file.size) for file in listing.files)
-    # Which Python files would be packaged is not asked here, so the files that name them need not be read.
-    chosen = choose(listing.place, sizes, selection or Selection(), lambda _: b"{}").files
-    weights = [offered[path] for path in chosen if weight_format(path) is WeightFormat.SAFETENSORS]
-    ggufs = [offered[path] for path in chosen if weight_format(path) is WeightFormat.GGUF]
-    wanted = [path for path in CONFIGS if path in offered]
-    source.prepare(
-        [*((path, None) for path in wanted), *((file.path, first_read(file)) for file in (*weights, *ggufs[:1]))]
-    )
-    source.prepare(header_reads(source, weights))
-    configs = {path: parsed(path, source.read(path)) for path in wanted}
-    try:
-        headers = [safetensors_header(source, file) for file in weights]
-        gguf = gguf_header(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None
-    except HeaderError as error:
-        raise SourceError(f"{listing.place}: a weight file is broken: {error}") from None
-    model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}).model
-    files = {file.path: file for file in (*weights, *ggufs)}
-    if not files:
-        files = {path: offered[path] for path in chosen if weight_format(path) is not None}
-    size = sum(file.size for file in files.values())
-    return _made(str(listing.repo_id or listing.place), model, configs, size, {}, chosen, str(listing.repo_id or ""))
-
-
-def facts_of_inspection(source: Source, inspection: Inspection) -> Facts:
-    """Facts of a model that was looked into to be packaged, before anything was chosen for it. Raises SourceError."""
-    paths = {file.path: file for file in inspection.files}
-    configs = {path: parsed(path, source.read(path)) for path in CONFIGS if path in paths}
-    label = str(source.listing.repo_id or source.listing.place)
-    return _facts(label, inspection.model, configs, paths, {}, str(source.listing.repo_id or ""))
-
-
-def _facts(
+def facts_of_files(
     label: str,
     model: ModelSummary,
     configs: Mapping[str, JsonObject],
@@ -147,11 +94,12 @@ def _facts(
     engine_parameters: Mapping[str, JsonObject],
     repo_id: str,
 ) -> Facts:
+    """Facts of a model with these files; every value has a ``size`` in bytes."""
     size = sum(getattr(digest, "size", 0) for path, digest in files.items() if weight_format(path) is not None)
-    return _made(label, model, configs, size, engine_parameters, files, repo_id)
+    return facts_of_summary(label, model, configs, size, engine_parameters, files, repo_id)
 
 
-def _made(
+def facts_of_summary(
     label: str,
     model: ModelSummary,
     configs: Mapping[str, JsonObject],
@@ -160,6 +108,7 @@ def _made(
     files: Iterable[str],
     repo_id: str,
 ) -> Facts:
+    """Facts from what the headers said (``model``) and the parsed ``configs``; ``size`` is of the weights, in bytes."""
     config = configs.get("config.json") or configs.get("params.json") or {}
     return Facts(
         label=label,

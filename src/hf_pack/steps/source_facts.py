@@ -1,0 +1,57 @@
+"""Facts of a model that is no package yet: on the Hub or on disk, from its configuration and its weights' headers."""
+
+from __future__ import annotations
+
+from hf_pack.errors import SourceError
+from hf_pack.gpu.facts import Facts
+from hf_pack.model.manifest import Selection
+from hf_pack.model.weight_formats import WeightFormat, weight_format
+from hf_pack.ports import Source
+from hf_pack.steps.check import facts_of_files, facts_of_summary
+from hf_pack.steps.choose_files import choose
+from hf_pack.steps.header_reading import first_read, header_reads, safetensors_header
+from hf_pack.steps.inspect_source import Inspection
+from hf_pack.steps.package_model import CONFIGS, gguf_header, parsed
+from hf_pack.steps.summarise import summarise
+from hf_pack.weights.weights_error import HeaderError
+
+
+def facts_of_source(source: Source, selection: Selection | None = None) -> Facts:
+    """Facts of a model on the Hub or on disk: its configuration and the headers of its weights are read, no more.
+
+    Raises SourceError, HubError.
+    """
+    listing = source.listing
+    offered = {file.path: file for file in listing.files}
+    sizes = ((file.path, file.size) for file in listing.files)
+    # Which Python files would be packaged is not asked here, so the files that name them need not be read.
+    chosen = choose(listing.place, sizes, selection or Selection(), lambda _: b"{}").files
+    weights = [offered[path] for path in chosen if weight_format(path) is WeightFormat.SAFETENSORS]
+    ggufs = [offered[path] for path in chosen if weight_format(path) is WeightFormat.GGUF]
+    wanted = [path for path in CONFIGS if path in offered]
+    source.prepare(
+        [*((path, None) for path in wanted), *((file.path, first_read(file)) for file in (*weights, *ggufs[:1]))]
+    )
+    source.prepare(header_reads(source, weights))
+    configs = {path: parsed(path, source.read(path)) for path in wanted}
+    try:
+        headers = [safetensors_header(source, file) for file in weights]
+        gguf = gguf_header(lambda size: source.read(ggufs[0].path, size=size)) if ggufs else None
+    except HeaderError as error:
+        raise SourceError(f"{listing.place}: a weight file is broken: {error}") from None
+    model = summarise(configs=configs, headers=headers, gguf=gguf, texts={}).model
+    files = {file.path: file for file in (*weights, *ggufs)}
+    if not files:
+        files = {path: offered[path] for path in chosen if weight_format(path) is not None}
+    size = sum(file.size for file in files.values())
+    return facts_of_summary(
+        str(listing.repo_id or listing.place), model, configs, size, {}, chosen, str(listing.repo_id or "")
+    )
+
+
+def facts_of_inspection(source: Source, inspection: Inspection) -> Facts:
+    """Facts of a model that was looked into to be packaged, before anything was chosen for it. Raises SourceError."""
+    paths = {file.path: file for file in inspection.files}
+    configs = {path: parsed(path, source.read(path)) for path in CONFIGS if path in paths}
+    label = str(source.listing.repo_id or source.listing.place)
+    return facts_of_files(label, inspection.model, configs, paths, {}, str(source.listing.repo_id or ""))
