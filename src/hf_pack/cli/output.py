@@ -65,7 +65,9 @@ def _field(name: str, value: object) -> object:
 
 def with_store(hint: str, store: str | None) -> str:
     """A hint that is a command, with the store that this command was given."""
-    takes_store = re.match(r"hf-pack (?:add|lock|build|list|path|show|verify|serve|env|run|diff|gc|roots|store repair)\b", hint)
+    takes_store = re.match(
+        r"hf-pack (?:add|lock|build|list|path|show|verify|serve|env|run|diff|gc|roots|store repair)\b", hint
+    )
     if store is None or takes_store is None or "--store" in hint:
         return hint
     command, separator, rest = hint.partition(", ")
