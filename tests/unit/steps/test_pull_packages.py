@@ -12,7 +12,7 @@ from tests.memory_store import MemoryStore
 from tests.nar_objects import described, packed
 
 from hf_pack.adapters.binary_cache import BinaryCache
-from hf_pack.errors import PolicyError, UsageError
+from hf_pack.errors import Error, PolicyError, UsageError
 from hf_pack.formats import nar
 from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
@@ -103,6 +103,24 @@ def test_a_forged_entry_is_refused_where_a_signature_is_demanded(tmp_path: Path)
     for version in ("2.0.0+b", "3.0.0+c"):
         with pytest.raises(PolicyError, match="no trusted key signed"):
             chosen(f"m@{version}", [place], REQUIRED)
+
+
+def test_a_flipped_byte_of_an_index_is_refused_or_changes_no_signed_meaning(tmp_path: Path) -> None:
+    genuine, older = entry("2.0.0+a", 2, signed=KEY), entry("1.0.0+a", 1, signed=KEY)
+    place = cache(tmp_path / "cache", [genuine, older])
+    index = tmp_path / "cache" / index_key("m")
+    good, refused = index.read_bytes(), 0
+    for position in range(0, len(good), 7):
+        damaged = bytearray(good)
+        damaged[position] ^= 1 << position % 8
+        index.write_bytes(damaged)
+        try:
+            found = chosen("m", [place], REQUIRED)[0]
+        except Error:
+            refused += 1
+        else:
+            assert found.store_path in (genuine.store_path, older.store_path) and found.signed
+    assert refused > 100
 
 
 def test_an_index_of_another_name_means_nothing(tmp_path: Path) -> None:
