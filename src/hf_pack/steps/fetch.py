@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -22,15 +21,13 @@ from hf_pack.ports import (
     Store,
     WantedBlob,
 )
-from hf_pack.side_by_side import side_by_side
+from hf_pack.side_by_side import all_side_by_side
 
 #: Opens the reception of a blob; None when it is here: :meth:`hf_pack.ports.Store.receive`.
 Receive = Callable[[Blob], AbstractContextManager[Reception | None]]
 
 #: Files on their way at once; each may use several connections.
 AT_ONCE = 4
-
-_GRACE_SECONDS = 1.0  # for fetches to end when they are told to: what they leave behind goes on next time anyway
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,20 +159,9 @@ def _received(
     wanted: Sequence[WantedBlob], sources: Sequence[BlobSource], receive: Receive, progress: Progress
 ) -> list[AddedBlob]:
     largest_first = sorted(wanted, key=lambda one: -one.blob.size)
-    futures = side_by_side([partial(_receive, one, sources, receive, progress) for one in largest_first], AT_ONCE)
-    try:
-        # A full disk or an interrupt ends all; a file that cannot be had lets the others arrive.
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        for source in sources:
-            source.stop()
-        wait(futures, timeout=_GRACE_SECONDS)
-        raise
-    outcomes = [future.result() for future in futures]
+    jobs = [partial(_receive, one, sources, receive, progress) for one in largest_first]
+    # A full disk or an interrupt ends all; a file that cannot be had lets the others arrive.
+    outcomes = all_side_by_side(jobs, AT_ONCE, [source.stop for source in sources])
     failures = [outcome for outcome in outcomes if isinstance(outcome, _Failure)]
     if failures:
         raise _error(failures, len(wanted))

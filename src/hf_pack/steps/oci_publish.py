@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -32,7 +31,7 @@ from hf_pack.model.lock import Blob
 from hf_pack.model.plan import Plan
 from hf_pack.ports import Progress, Readable
 from hf_pack.ports.registry import LayerDigests, Repository
-from hf_pack.side_by_side import side_by_side
+from hf_pack.side_by_side import all_side_by_side
 
 #: Where an image runs; all hold the same layers. Weights know no processor, but who pulls asks for one.
 ARCHITECTURES = ("amd64", "arm64")
@@ -42,7 +41,6 @@ MODEL_PACK_TAG = "-modelpack"  #: what the artifact's own tag ends in, for tools
 _QUESTIONS_AT_ONCE = 8
 _UPLOADS_AT_ONCE = 4
 _CHUNK = 1 << 20
-_GRACE_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
@@ -231,7 +229,7 @@ def _image_layers(
         progress.start("hashing the image's layers", sum(layer.size for layer in unknown))
         try:
             jobs = [partial(_hashed, layer, package, digests, progress) for layer in unknown]
-            found = dict(zip(unknown, _results(side_by_side(jobs, _UPLOADS_AT_ONCE)), strict=True))
+            found = dict(zip(unknown, all_side_by_side(jobs, _UPLOADS_AT_ONCE), strict=True))
         finally:
             progress.finish()
     described = [_described(LAYER, tree)]
@@ -274,32 +272,16 @@ def _opened(layer: ImageLayer, package: PackageToShip) -> Joined:
 def _send(contents: Mapping[str, Readable], repository: Repository, progress: Progress) -> tuple[int, int]:
     """Bytes and blobs that were sent."""
     questions = [partial(repository.has, digest) for digest in contents]
-    there = _results(side_by_side(questions, _QUESTIONS_AT_ONCE), repository)
+    there = all_side_by_side(questions, _QUESTIONS_AT_ONCE, [repository.stop])
     missing = [(digest, one) for (digest, one), has in zip(contents.items(), there, strict=True) if not has]
     missing.sort(key=lambda item: -item[1].size)
     progress.start("publish", sum(one.size for _, one in missing))
     try:
         jobs = [partial(repository.upload, digest, one, progress) for digest, one in missing]
-        sent = _results(side_by_side(jobs, _UPLOADS_AT_ONCE), repository)
+        sent = all_side_by_side(jobs, _UPLOADS_AT_ONCE, [repository.stop])
         return sum(sent), sum(map(bool, sent))
     finally:
         progress.finish()
-
-
-def _results(futures: Sequence[Future[Result]], repository: Repository | None = None) -> list[Result]:
-    """What the jobs gave; the first that fails ends all."""
-    try:
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-        return [future.result() for future in futures]
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        if repository is not None:
-            repository.stop()
-        wait(futures, timeout=_GRACE_SECONDS)
-        raise
 
 
 def _described(media_type: str, data: bytes, annotations: Mapping[str, str] | None = None) -> Descriptor:

@@ -7,7 +7,7 @@ before its entry in the index by name.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
@@ -21,7 +21,7 @@ from hf_pack.formats.store_path import STORE_DIR, StorePath
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.published import Published, signature_key
 from hf_pack.ports import NarPacker, ObjectStorage, Progress, Store
-from hf_pack.side_by_side import Result, side_by_side
+from hf_pack.side_by_side import all_side_by_side
 from hf_pack.steps.cache_narinfo import narinfo_key, narinfo_of, signed
 from hf_pack.steps.closure import closure
 from hf_pack.steps.describe import describe, is_package
@@ -92,7 +92,7 @@ def publish(
         if entry is not None:
             refuse_second_content(entry, storage)
         _require_cache(storage)
-        known = _all([partial(_narinfo_there, info, storage) for info in found], _ASKED_AT_ONCE, shipment)
+        known = all_side_by_side([partial(_narinfo_there, info, storage) for info in found], _ASKED_AT_ONCE)
         missing = [info for info, narinfo in zip(found, known, strict=True) if narinfo is None]
         for narinfo in known:
             if narinfo is not None:
@@ -101,7 +101,9 @@ def publish(
         try:
             # The largest first, so that none is left to be sent alone; what others refer to before them.
             leaves = sorted((info for info in missing if not info.references), key=lambda info: -info.nar_size)
-            sent = _all([partial(_send, info, shipment, progress) for info in leaves], _SENT_AT_ONCE, shipment)
+            sent = all_side_by_side(
+                [partial(_send, info, shipment, progress) for info in leaves], _SENT_AT_ONCE, [shipment.stop.set]
+            )
             sent += [_send(info, shipment, progress) for info in missing if info.references]
         finally:
             progress.finish()
@@ -189,23 +191,3 @@ def _send(info: PathInfo, shipment: _Shipment, progress: Progress) -> int:
         )
     storage.put(narinfo_key(info.store_path), narinfo.format().encode())
     return sent
-
-
-def _all(jobs: Sequence[Callable[[], Result]], at_once: int, shipment: _Shipment) -> list[Result]:
-    """The results of all jobs; when one fails the others are stopped and its error is raised."""
-    futures = side_by_side(jobs, at_once)
-    failed: BaseException | None = None
-    for future in futures:
-        try:
-            if failed is None:
-                future.result()
-            elif not future.cancel():
-                future.exception()
-        except BaseException as error:
-            failed = error
-            shipment.stop.set()
-            if not isinstance(error, Exception):
-                raise
-    if failed is not None:
-        raise failed
-    return [future.result() for future in futures]

@@ -12,7 +12,7 @@ from hf_pack.model import published
 from hf_pack.model.document import Problems
 from hf_pack.model.published import Published, index_key, is_entry_key, pname_of, version_prefix
 from hf_pack.ports import ObjectStorage
-from hf_pack.side_by_side import side_by_side
+from hf_pack.side_by_side import all_side_by_side
 
 _ROUNDS = 20  #: of reading back; each one needs another publisher that wrote in between
 _READERS = 16
@@ -106,9 +106,8 @@ def _paths_of(entry: Published, storage: ObjectStorage) -> Iterable[StorePath]:
 
 def _read_all(keys: Iterable[str], storage: ObjectStorage) -> dict[str, Published]:
     wanted = sorted(keys)
-    futures = side_by_side([partial(_read_entry, key, storage) for key in wanted], _READERS)
-    found = ((key, future.result()) for key, future in zip(wanted, futures, strict=True))
-    return {key: entry for key, entry in found if entry is not None}
+    found = all_side_by_side([partial(_read_entry, key, storage) for key in wanted], _READERS)
+    return {key: entry for key, entry in zip(wanted, found, strict=True) if entry is not None}
 
 
 def _read_entry(key: str, storage: ObjectStorage) -> Published | None:

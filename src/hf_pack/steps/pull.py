@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,14 +15,13 @@ from hf_pack.formats.signing import PublicKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.lock import Blob
 from hf_pack.ports import ObjectCache, Progress, Reception, Store
-from hf_pack.side_by_side import Result, side_by_side
+from hf_pack.side_by_side import all_side_by_side
 from hf_pack.steps import pull_tree
 from hf_pack.steps.counting import Count, CountedProgress
 from hf_pack.steps.quiet import QUIET
 
 AT_ONCE = 4  #: objects on their way; each has one connection
 _ASKED_AT_ONCE = 16
-_GRACE_SECONDS = 1.0  # for what is under way to end when it is told to; what it leaves behind goes on next time
 _HEADER = len(nar.file_header(0))
 
 _Hold = Callable[[Blob], AbstractContextManager[Reception | None]]
@@ -79,7 +77,7 @@ def bring(
             for group in _in_order(offers):
                 largest_first = sorted(group, key=lambda offer: -offer.info.nar_size)
                 jobs = [partial(_bring, offer, caches, store, counted, trusted_keys) for offer in largest_first]
-                all_of(jobs, AT_ONCE, caches)
+                all_side_by_side(jobs, AT_ONCE, [cache.stop for cache in caches])
         finally:
             progress.finish()
     return Brought(objects=len(offers), bytes_received=count.total, seconds=time.monotonic() - started)
@@ -92,7 +90,9 @@ def missing(wanted: Iterable[StorePath], caches: Sequence[ObjectCache], store: S
     waiting = set(wanted)
     while waiting:
         lacking = sorted(waiting - store.keep(waiting))
-        for offer in all_of([partial(find, path, caches) for path in lacking], _ASKED_AT_ONCE, caches):
+        for offer in all_side_by_side(
+            [partial(find, path, caches) for path in lacking], _ASKED_AT_ONCE, [cache.stop for cache in caches]
+        ):
             offers[offer.info.store_path] = offer
         waiting = {path for one in lacking for path in offers[one].info.references} - offers.keys()
     return offers
@@ -113,23 +113,6 @@ def find(store_path: StorePath, caches: Sequence[ObjectCache]) -> Offer:
         raise problems[0]
     places = "".join(f"\n  {cache.name}: does not have it" for cache in caches)
     raise HubError(f"{store_path} is in no cache{places}", hint="hf-pack search --from URL lists what a cache has")
-
-
-def all_of(jobs: Sequence[Callable[[], Result]], at_once: int, caches: Sequence[ObjectCache]) -> list[Result]:
-    """The results in order. The first error, and an interrupt, ends all that is under way."""
-    futures = side_by_side(jobs, at_once)
-    try:
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in done:
-            future.result()
-        return [future.result() for future in futures]
-    except BaseException:
-        for future in futures:
-            future.cancel()
-        for cache in caches:
-            cache.stop()
-        wait(futures, timeout=_GRACE_SECONDS)
-        raise
 
 
 def _in_order(offers: Mapping[StorePath, Offer]) -> Iterator[list[Offer]]:
@@ -172,7 +155,7 @@ def _bring_from(offer: Offer, store: Store, progress: Progress, trusted_keys: Se
         here = store.keep(one.store_path for one, _ in parts.blobs)
         lacking = [(one, at) for one, at in parts.blobs if one.store_path not in here]
         lacking.sort(key=lambda place: -place[0].size)
-        all_of([partial(_receive, one, at, offer, hold, progress) for one, at in lacking], AT_ONCE, ())
+        all_side_by_side([partial(_receive, one, at, offer, hold, progress) for one, at in lacking], AT_ONCE)
         pull_tree.make(parts, info, store, QUIET)
         return
     child = progress.child(info.store_path.name, info.nar_size)
