@@ -17,10 +17,8 @@ from pathlib import Path
 import pytest
 from tests.end_to_end import Place
 
-#: Every how manyth change is tried: `1` for all of them (an hour), as large as to leave a dozen a command by default.
+#: Every how manyth change is tried: `1` for all of them (hours), or by default as many as leave a few of each command.
 STRIDE = int(os.environ.get("HF_PACK_FAULT_STRIDE", "0"))
-_POINTS = 10
-
 _CREATE = ("open", "openat", "creat", "mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat")
 _MOVE = ("rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir")
 _WRITE = ("write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "copy_file_range", "fallocate", "ioctl")
@@ -107,9 +105,9 @@ def driver(folder: Path) -> Iterator[Driver]:
         process.wait()
 
 
-def points(count: int) -> Iterator[int]:
-    """The changes that are tried, of ``count``."""
-    return iter(range(1, count + 1, STRIDE or max(1, count // _POINTS)))
+def points(count: int, few: int, first: int = 0) -> range:
+    """The changes that are tried, of ``count``: every ``STRIDE``-th, else ``few`` from the ``first`` on."""
+    return range(1 + first, count + 1, STRIDE) if STRIDE else range(1 + first, count + 1, max(1, count // few))
 
 
 def kept(place: Place) -> Path:
