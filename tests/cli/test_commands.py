@@ -41,13 +41,13 @@ PLAN = f"""\
     │       └── weights -> ../hub/models--acme--tiny-llm/snapshots/{COMMIT}
     ├── tiny-llm/
     │   ├── flox-build-version-1  14 B
-    │   └── hf-pack.json  1.9 KiB
+    │   └── hf-pack.json  1.3 KiB
     └── triton/tiny_llm/
         ├── 1/
         │   └── model.json  131 B
         └── config.pbtxt  609 B
 15 entries, NAR 9.7 KiB; closure 11.1 KiB in 2 store objects
-weights: 1 blob, 1 here already; to fetch 0 B; a build needs 4.5 KiB of disk
+weights: 1 blob, 1 here already; to fetch 0 B; a build needs 3.9 KiB of disk
 source: acme/tiny-llm at {COMMIT[:12]}, licence Apache-2.0
 """
 
@@ -168,7 +168,7 @@ def test_build(place: Place) -> None:
     ran = place.done("build", "tiny-llm")
     assert plain(ran.out) == f"/nix/store/{TREE}\n"
     assert plain(ran.err) == (
-        f"tiny-llm: read 0 B, wrote 4.5 KiB in x s; result-tiny-llm -> HOME/store/nix/store/{TREE}\n"
+        f"tiny-llm: read 0 B, wrote 3.9 KiB in x s; result-tiny-llm -> HOME/store/nix/store/{TREE}\n"
     )
     again = place.done("build")
     assert again.out == ran.out
@@ -194,10 +194,10 @@ def test_list(place: Place) -> None:
     assert place.done("list").out == "tiny-llm  tiny-llm-1.0.0+0000000  dual  linked  locked\n"
     place.done("build")
     assert plain(place.done("list").out) == (
-        f"tiny-llm  tiny-llm-1.0.0+0000000  dual  linked  built  9.7 KiB  /nix/store/{TREE}\n"
+        f"tiny-llm  tiny-llm-1.0.0+0000000  dual  linked  built  9.0 KiB  /nix/store/{TREE}\n"
     )
     assert plain(place.done("list", "-C", place.home).out) == (
-        f"(store)  tiny-llm-1.0.0+0000000    linked  built  9.7 KiB  /nix/store/{TREE}\n"
+        f"(store)  tiny-llm-1.0.0+0000000    linked  built  9.0 KiB  /nix/store/{TREE}\n"
     )
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
-from hf_pack.model import summary_document
 from hf_pack.model.build_meta import BuildMeta
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import AppliedPatch, FileDigest, Lock
@@ -31,8 +29,7 @@ def provenance(manifest: Manifest, lock: Lock) -> bytes:
 
     No URL, requested revision, time, machine or tool version: the same model gives the same bytes however it came.
     ``engine_parameters`` has the manifest's tables by runtime, ``runtimes`` the versions that it is for: who pulled the
-    package has no manifest. ``model`` is what the headers say, as they were read for the lock: who has the tree alone
-    asks whether it runs.
+    package has no manifest. What headers say is not among it: a tool that reads more of them must give the same tree.
     """
     document = {
         "repo_id": str(lock.source.repo_id),
@@ -49,7 +46,6 @@ def provenance(manifest: Manifest, lock: Lock) -> bytes:
                 if parameters
             }
         ),
-        **({"model": summary_document.document(replace(lock.model, notes=()))} if lock.model.weight_parts else {}),
         **({"runtimes": _sorted(manifest.runtimes)} if manifest.runtimes else {}),
         "files": [
             {"path": file.path, "size": file.size, "sha256": file.sha256.hex()}

@@ -1,13 +1,10 @@
-"""What a package in a store says of its model: in its ``hf-pack.json``, its configuration, its weights' headers."""
+"""What a package in a store says of its model: in its configuration and its weights' headers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from hf_pack.errors import SourceError
-from hf_pack.model import summary_document
-from hf_pack.model.document import Problem, Table
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
 from hf_pack.model.published_model import PublishedModel
@@ -34,33 +31,21 @@ _FIRST_GGUF_READ = 1 << 20
 
 
 def summary_of_object(contents: StoredContents) -> ModelSummary:
-    """What ``hf-pack.json`` says of the headers, else the headers themselves, beside the configuration.
-
-    Headers that runtimes do not take are read in any case: they tell why. Raises SourceError.
-    """
-    configs = configs_of(contents)
-    stated = _stated(contents)
-    if stated is None or stated.quantization_broken:
-        headers, gguf = _headers(contents)
-        return summarise(configs=configs, headers=headers, gguf=gguf, texts={}).model
-    said = summarise(configs=configs, headers=(), gguf=None, texts={}).model
-    # Patches may have changed the configuration since; the weights are what they were.
-    return replace(
-        stated,
-        architectures=said.architectures,
-        model_type=said.model_type or stated.model_type,
-        dtype=said.dtype or stated.dtype,
-        context_length=said.context_length or stated.context_length,
-        notes=said.notes,
-    )
+    """What the headers of the weights say, beside the configuration. Raises SourceError."""
+    headers, gguf = _headers(contents)
+    return summarise(configs=configs_of(contents), headers=headers, gguf=gguf, texts={}).model
 
 
 def published_model(contents: StoredContents) -> PublishedModel:
-    """What a cache's index says of the package. Raises SourceError."""
+    """What a cache's index says of the package; of headers that cannot be read, nothing. Raises SourceError for a
+    configuration that is broken."""
     configs = configs_of(contents)
     config = dict(configs.get("config.json") or configs.get("params.json") or {})
     old = configs.get("quantize_config.json") or configs.get("quant_config.json")
-    model = summary_of_object(contents)
+    try:
+        model = summary_of_object(contents)
+    except SourceError:  # the bytes are proved by whoever sends them; a format that is read by others may be odd to us
+        model = summarise(configs=configs, headers=(), gguf=None, texts={}).model
     if old is not None and "quantization_config" not in config:  # where the old quantizers wrote it
         config["quantization_config"] = {"quant_method": model.quantization_method, **old}
     return PublishedModel(
@@ -114,16 +99,6 @@ def gguf_header(read: Callable[[int], bytes]) -> GgufHeader:
             if more.minimum <= size:
                 raise HeaderError("header: the file is truncated") from None
             size = max(more.minimum, 2 * size)
-
-
-def _stated(contents: StoredContents) -> ModelSummary | None:
-    """None for a package whose headers nobody read when it was locked, and for words of another hf-pack."""
-    model = contents.provenance.get("model")
-    if not isinstance(model, Mapping):
-        return None
-    problems: list[Problem] = []
-    found = summary_document.read(Table(model, "model", problems))
-    return None if problems else found
 
 
 def _headers(contents: StoredContents) -> tuple[list[Header], GgufHeader | None]:

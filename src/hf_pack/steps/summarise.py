@@ -38,7 +38,7 @@ def summarise(
 ) -> Summary:
     """``configs`` are the parsed files at the model's top by name, ``texts`` README.md and the licence files.
 
-    ``stated_licence`` is what the Hub's metadata says, which counts where the files say nothing.
+    ``stated_licence`` is what the Hub's metadata says: it is compared, and a package is the same however it came.
     """
     headers = tuple(headers)
     config = configs.get("config.json") or configs.get("params.json")
@@ -77,7 +77,7 @@ def summarise(
     )
     return Summary(
         model=model,
-        licence=licence_of(readme, licences) or _spdx(gguf.license if gguf else None) or _spdx(stated_licence),
+        licence=licence_of(readme, licences) or _spdx(gguf.license if gguf else None),
         notes=(
             *quantization.notes,
             *_notes(configs),
