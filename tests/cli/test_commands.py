@@ -46,7 +46,7 @@ PLAN = f"""\
         ├── 1/
         │   └── model.json  131 B
         └── config.pbtxt  609 B
-15 entries, NAR 9.7 KiB; closure 11.1 KiB in 2 store objects
+15 entries, NAR 9.0 KiB; closure 10.4 KiB in 2 store objects
 weights: 1 blob, 1 here already; to fetch 0 B; a build needs 3.9 KiB of disk
 source: acme/tiny-llm at {COMMIT[:12]}, licence Apache-2.0
 """
