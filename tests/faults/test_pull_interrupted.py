@@ -37,7 +37,9 @@ def published(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         (model / name).write_bytes(contents)
     place.add(model, "tiny", "--repo-id", "acme/tiny", storage=request.param)
     built = place.build("tiny")
-    place.run("publish", "tiny", "--to", f"file://{place.home}/cache", "--compression", "none")
+    place.run(
+        "publish", "tiny", "--to", f"file://{place.home}/cache", "--compression", "none", "--allow-redistribution"
+    )
     return place.home / "cache", built.store_path
 
 

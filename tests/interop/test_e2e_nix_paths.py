@@ -26,8 +26,8 @@ WHEELS = ROOT / ".build" / "wheels"
 
 #: The demo's packages of that wheel's model. They change with the files chosen by default and the layout's version.
 PINNED = {
-    "linked": "/nix/store/8faza7pks2hg5hc187gc6ld8s9p53vhs-minilm-1.0.0+0000000",
-    "self-contained": "/nix/store/jxjqyn1xzlygs6i6d370s2456l15x2jp-minilm-1.0.0+0000000",
+    "linked": "/nix/store/dcqk1kgrhjwgdkq3blb0wjash807gyy9-minilm-1.0.0+0000000",
+    "self-contained": "/nix/store/kb5vd9a8xxcgv3l0vkwyna5lvihv3n44-minilm-1.0.0+0000000",
 }
 
 

@@ -77,7 +77,7 @@ def test_the_newest_build_is_meant_by_the_bare_name(tmp_path: Path) -> None:
     version = first.store_name.removeprefix("tiny-")
     assert other.run("pull", f"tiny@{version}", "--from", cache_url(place)) == f"{first.store_path}\n"
     assert "published: " in other.run("pull", "tiny@9", "--from", cache_url(place), code=2)
-    assert "no package other" in other.run("pull", "other", "--from", cache_url(place), code=2)
+    assert "no package was published as other" in other.run("pull", "other", "--from", cache_url(place), code=2)
 
 
 def test_two_packages_bring_what_they_share_once_and_a_variant_its_tree_alone(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Protocol
@@ -141,7 +141,7 @@ class StagedReception:
 
     def close(self) -> None:
         """Leave what is here for the next reception of the blob."""
-        with self._turn:
+        with self._turn, suppress(OSError):  # a disk that refuses this refused what matters before, and that was said
             self._file.close()
             if not self._done and self._file.received == 0:
                 _remove(self._folder)

@@ -215,7 +215,11 @@ def _by_own_account(store_path: StorePath, store: Store) -> Iterator[Problem]:
     except StoreError:
         return
     for path, digest in contents.files.items():
-        if not is_blob(path, digest.size) and digest_of(contents.read(path) or b"") != digest:
-            yield Problem(
-                store_path=store_path, path=f"{contents.directory}/{path}", problem="other bytes than it states"
-            )
+        if is_blob(path, digest.size):
+            continue
+        try:
+            problem = "" if digest_of(contents.read(path) or b"") == digest else "other bytes than it states"
+        except StoreError:  # the name may be what is damaged
+            problem = "it is stated and not there"
+        if problem:
+            yield Problem(store_path=store_path, path=f"{contents.directory}/{path}", problem=problem)
