@@ -34,7 +34,7 @@ rm -f .coverage .coverage.*
 if [ -e .build/fuzz-venv/.done ] || {
   rm -rf .build/fuzz-venv
   "$BIN/python" -m venv .build/fuzz-venv
-  .build/fuzz-venv/bin/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0 tomlkit && touch .build/fuzz-venv/.done
+  .build/fuzz-venv/bin/python -m pip install --quiet --disable-pip-version-check atheris==3.0.0 --editable . && touch .build/fuzz-venv/.done
 }; then
   PYTHONPATH=src:. .build/fuzz-venv/bin/python -m tests.fuzz.campaign --seconds "${HF_PACK_FUZZ_SECONDS:-3}"
 else
