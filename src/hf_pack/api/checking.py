@@ -25,8 +25,9 @@ from hf_pack.steps.quiet import QUIET
 if TYPE_CHECKING:
     from hf_pack.gpu.choice import Choice
     from hf_pack.model.manifest import PathSource
-    from hf_pack.ports import ModelRelations, Workspace
+    from hf_pack.ports import ModelRelations, Store, Workspace
     from hf_pack.runtimes.known_issues import Issue
+    from hf_pack.steps.packages import Package
     from hf_pack.steps.suit import Aim
 
 _MOST_RELATED = 40  #: variants that are asked for
@@ -94,21 +95,12 @@ def aim_at(names: Sequence[str]) -> Aim:
     return Aim(targets=tuple(TargetGpus(name=name, gpus=known.find(name)) for name in names), matrix=matrix())
 
 
-def shortcomings(name: str, *, workspace: Path | str = ".", store: str | None = None) -> tuple[str, ...]:
-    """What keeps a package of the workspace from running on the targets of its manifest; nothing where it has none.
-
-    Raises UsageError, ManifestError, LockError.
-    """
+def shortcomings(package: Package, store: Store) -> tuple[str, ...]:
+    """What keeps a built package from running on the targets of its manifest. Raises UsageError for an unknown one."""
     from hf_pack.steps import suit
     from hf_pack.steps.check import facts_of_package
-    from hf_pack.steps.packages import load
-    from hf_pack.steps.workspace_files import find_name
 
-    place = wiring.open_workspace(Path(workspace))
-    package = load(place, find_name(place, name))
-    if not package.manifest.targets:
-        return ()
-    facts = facts_of_package(package, wiring.open_store(store))
+    facts = facts_of_package(package, store)
     return tuple(suit.shortcomings(facts, suit.runtimes_of(package.manifest), aim_at(package.manifest.targets)))
 
 

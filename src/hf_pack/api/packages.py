@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hf_pack.steps.lock import Locked
     from hf_pack.steps.packages import Package
     from hf_pack.steps.realise import Built
+    from hf_pack.steps.suit import Aim
 
 
 def init(directory: Path | str = ".") -> Path:
@@ -56,11 +57,9 @@ def add(
     ``KEY`` or ``KEY=VALUE``. Raises UsageError, SourceError, HubError, PolicyError, StoreError; then the workspace is
     as before.
     """
-    from hf_pack.api.checking import aim_at
     from hf_pack.model.manifest import Layout, Storage
     from hf_pack.steps import add as adding
     from hf_pack.steps.propose import Wishes
-    from hf_pack.steps.suit import NO_AIM
 
     place = wiring.open_workspace(Path(workspace))
     return adding.add(
@@ -80,8 +79,16 @@ def add(
         progress,
         wiring.runtime_knowledge(),
         wiring.open_guard(place),
-        aim_at(targets) if targets else NO_AIM,
+        _aim_at(targets),
     )
+
+
+def _aim_at(targets: Sequence[str]) -> Aim | None:
+    if not targets:
+        return None
+    from hf_pack.api.checking import aim_at
+
+    return aim_at(targets)
 
 
 def lock(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from hf_pack.errors import UsageError
 from hf_pack.model import manifest_document, manifest_text
@@ -16,9 +17,10 @@ from hf_pack.steps.gates import NO_GUARD, Guard
 from hf_pack.steps.inspect_source import inspect
 from hf_pack.steps.lock_checks import NOTHING_KNOWN, Knowledge
 from hf_pack.steps.propose import Wishes
-from hf_pack.steps.source_facts import facts_of_inspection
-from hf_pack.steps.suit import NO_AIM, Aim, suit
 from hf_pack.steps.workspace_files import build_meta_file, manifest_file
+
+if TYPE_CHECKING:
+    from hf_pack.steps.suit import Aim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +64,7 @@ def add(
     progress: Progress,
     knowledge: Knowledge = NOTHING_KNOWN,
     guard: Guard = NO_GUARD,
-    aim: Aim = NO_AIM,
+    aim: Aim | None = None,
 ) -> Added:
     """Look at the model, propose a manifest, lock it, and only then write: manifest, build metadata, lock.
 
@@ -75,7 +77,10 @@ def add(
     found = propose.source_of(asked, source.listing, wishes)
     manifest = replace(propose.propose(found, selection, inspection.model, wishes), allow=choice.allow)
     reasons: tuple[str, ...] = ()
-    if aim.targets:
+    if aim is not None:
+        from hf_pack.steps.source_facts import facts_of_inspection
+        from hf_pack.steps.suit import suit  # all that is known of GPUs
+
         manifest, reasons = suit(manifest, facts_of_inspection(source, inspection), aim)
     if workspace.read(manifest_file(manifest.name)) is not None:
         raise UsageError(

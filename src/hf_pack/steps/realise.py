@@ -23,7 +23,7 @@ from hf_pack.steps.workspace_files import lock_file, record_file
 class Built:
     """A built package and what it cost; ``seconds`` is wall-clock time."""
 
-    name: str
+    package: Package
     info: PathInfo
     bytes_read: int
     bytes_written: int
@@ -58,7 +58,7 @@ def build(package: Package, workspace: Workspace, places: Places, store: Store, 
         store.add_root(workspace.root / lock_file(package.name), kept)
         workspace.write(record_file(package.name), record_of(package, tree.info).format())
     return Built(
-        name=package.name,
+        package=package,
         info=tree.info,
         bytes_read=sum(blob.bytes_read for blob in added) + tree.bytes_read,
         bytes_written=sum(blob.bytes_written for blob in added) + tree.bytes_written,

@@ -17,16 +17,13 @@ from hf_pack.model.manifest import Manifest
 class Aim:
     """The GPUs that a package is for, and what runtimes do on them."""
 
-    targets: tuple[TargetGpus, ...] = ()
-    matrix: Matrix = Matrix(rows=())  # noqa: RUF009 - a frozen value
+    targets: tuple[TargetGpus, ...]
+    matrix: Matrix
 
     @property
     def names(self) -> tuple[str, ...]:
         """As the manifest writes them."""
         return tuple(target.name for target in self.targets)
-
-
-NO_AIM = Aim()
 
 
 def suit(manifest: Manifest, facts: Facts, aim: Aim) -> tuple[Manifest, tuple[str, ...]]:

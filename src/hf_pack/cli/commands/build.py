@@ -12,6 +12,7 @@ from hf_pack.cli.stores import say_store
 
 if TYPE_CHECKING:
     from hf_pack.ports import Store
+    from hf_pack.steps.packages import Package
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +38,6 @@ def rate(text: str) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api, wiring
-    from hf_pack.api import checking
     from hf_pack.cli.names import chosen
     from hf_pack.cli.progress import TerminalProgress
 
@@ -55,12 +55,12 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=TerminalProgress(),
         )
         info = built.info
-        warnings = checking.shortcomings(built.name, store=arguments.store)
+        warnings = _shortcomings(built.package, store)
         for warning in warnings:
             talk(f"warning: {warning}")
         documents.append(
             {
-                "name": built.name,
+                "name": built.package.name,
                 "store_path": info.store_path,
                 "real_path": store.real_path(info.store_path),
                 "nar_hash": info.nar_hash,
@@ -81,6 +81,14 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(documents)
     return 0
+
+
+def _shortcomings(package: Package, store: Store) -> tuple[str, ...]:
+    if not package.manifest.targets:
+        return ()
+    from hf_pack.api import checking  # most packages state no targets, and this loads all that is known of GPUs
+
+    return checking.shortcomings(package, store)
 
 
 def _dry_run(arguments: argparse.Namespace, store: Store) -> int:
