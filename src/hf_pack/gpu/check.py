@@ -13,7 +13,7 @@ from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.matrix import Cell, Matrix, Support
 from hf_pack.gpu.memory import Memory, gib, memory_of
 from hf_pack.gpu.objections import Reason, objections
-from hf_pack.gpu.settings import SGLANG, TRITON, VLLM, Settings, resolve
+from hf_pack.gpu.settings import ONLINE_FP8, SGLANG, TRITON, VLLM, Settings, resolve
 from hf_pack.weights.cache_layers import shape_of
 from hf_pack.weights.quantization import Quantization
 from hf_pack.weights.quantization_scheme import schemes
@@ -79,7 +79,8 @@ def check(facts: Facts, gpus: Sequence[Gpu], runtime: str, options: Options, mat
     ``runtime`` is ``vllm``, ``sglang`` or ``triton`` (whose vLLM backend is meant). Pure: same question, same answer.
     """
     answer = _answer(facts, gpus, runtime, options, matrix)
-    if answer.verdict is Verdict.DOES_NOT_FIT or (answer.verdict is Verdict.UNKNOWN and _is_near(answer)):
+    is_of_size = any(reason.kind == "size" for reason in answer.reasons)
+    if is_of_size and answer.verdict in (Verdict.DOES_NOT_FIT, Verdict.UNKNOWN):
         changes = tuple(_changes(answer, facts, gpus, runtime, options, matrix))
         return replace(answer, changes=changes)
     return answer
@@ -89,8 +90,8 @@ def scheme_row(facts: Facts, settings: Settings, runtime: str) -> str:
     """The matrix's row: the quantization's, or of plain weights the dtype that the runtime computes in."""
     if facts.quantization.scheme != "none":
         return facts.quantization.scheme
-    if settings.quantization in ("fp8", "fp8_per_tensor", "fp8_per_channel") and runtime != SGLANG:
-        return "fp8-tensor"
+    if settings.quantization in ONLINE_FP8 and runtime != SGLANG:
+        return "fp8-block" if settings.quantization == "fp8_per_block" else "fp8-tensor"
     return "bf16" if settings.dtype == "bfloat16" else "fp16"
 
 
@@ -194,7 +195,8 @@ def _explain(
     if fits is False:
         reasons.append(Reason.error(f"{text}; the longest context that fits is about {longest:,} tokens"))
     else:
-        reasons.append(Reason.warning(f"{text}: too near the edge to say, only a start of the runtime tells"))
+        near = f"{text}: too near the edge to say, only a start of the runtime tells"
+        reasons.append(Reason.warning(near, kind="size"))
 
 
 def _blocked(reasons: Sequence[Reason]) -> bool:
@@ -209,10 +211,6 @@ def _verdict(reasons: Sequence[Reason], cell: Cell, fit: _Fit) -> Verdict:
     if cell.support is Support.UNKNOWN or fit.fits is None or any(reason.kind == "unknown" for reason in reasons):
         return Verdict.UNKNOWN
     return Verdict.OK
-
-
-def _is_near(answer: Check) -> bool:
-    return answer.concurrency is not None
 
 
 def _changes(

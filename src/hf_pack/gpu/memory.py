@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hf_pack.gpu.catalogue import GIB, MIB, Gpu
 from hf_pack.gpu.facts import Facts
-from hf_pack.gpu.settings import SGLANG, Settings
+from hf_pack.gpu.settings import ONLINE_FP8, SGLANG, Settings
 from hf_pack.weights.cache_layers import Shape, language_config
 from hf_pack.weights.strict_json import whole
 from hf_pack.weights.tensor_parts import Part
@@ -91,7 +91,7 @@ def _conversion(dtype: str, facts: Facts, settings: Settings) -> float:
         return 1.0
     sizes = {"F32": 4, "BF16": 2, "F16": 2, "F64": 8}
     target = 4 if settings.dtype == "float32" else 2
-    if settings.quantization in ("fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel"):
+    if settings.quantization in ONLINE_FP8:
         target = 1
     return target / sizes[dtype] if dtype in sizes else 1.0
 

@@ -17,6 +17,8 @@ from hf_pack.weights.cache_layers import language_config
 from hf_pack.weights.strict_json import child, whole
 
 VLLM, SGLANG, TRITON = "vllm", "sglang", "triton"
+ONLINE_FP8 = frozenset({"fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_channel"})
+"""What ``quantization`` may say to make plain weights FP8 while they are loaded (vLLM's online shorthands)."""
 
 #: Theirs to ours; the share of the memory that the package states for SGLang is SGLang's.
 _FROM_SGLANG = {theirs: ours for ours, theirs in SGLANG_NAMES.items()}

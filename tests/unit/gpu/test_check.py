@@ -99,6 +99,14 @@ def test_gemma_on_turing_runs_in_float32_and_takes_twice_the_memory() -> None:
     assert asked(known, "L4", dtype="float16").verdict is Verdict.UNSUPPORTED
 
 
+@pytest.mark.parametrize(("word", "row"), [("fp8", "fp8-tensor"), ("fp8_per_block", "fp8-block")])
+def test_plain_weights_made_fp8_while_loaded_are_answered_as_fp8(word: str, row: str) -> None:
+    known = changed(facts("Llama-3.1-8B"), engine_parameters={"vllm": {"quantization": word}})
+    found = asked(known, "T4", max_model_len=4096)
+    assert (found.scheme, found.kernel) == (row, "weight-only")
+    assert found.weight_bytes < 0.6 * asked(facts("Llama-3.1-8B"), "T4").weight_bytes
+
+
 def test_heads_must_divide_and_gpus_must_be_there() -> None:
     assert "do not divide" in errors(asked(facts("Qwen2.5-1.5B"), "8x L4"))
     assert "are there" in errors(asked(facts("Llama-3.1-8B"), "L4", tensor_parallel=2))
@@ -154,6 +162,12 @@ def test_unknown_shapes_are_not_guessed() -> None:
     found = asked(known, "H100")
     assert (found.verdict, found.kv_bytes_per_token) == (Verdict.UNKNOWN, None)
     assert asked(known, "T4").verdict is Verdict.DOES_NOT_FIT, "the weights alone are too much"
+
+
+def test_what_is_unknown_for_another_reason_than_its_size_is_not_told_to_shrink() -> None:
+    nobody = Gpu(name="SM110", sm=110, memory=80 * GIB, memory_source="stated")
+    found = check(facts("Qwen2.5-1.5B"), [nobody], "vllm", Options(max_model_len=4096), checking.matrix())
+    assert (found.verdict, found.changes) == (Verdict.UNKNOWN, ())
 
 
 def test_memory_that_others_hold_keeps_vllm_from_starting() -> None:
