@@ -69,7 +69,8 @@ def trusted_key(text: str, where: str) -> PublicKey:
     try:
         return PublicKey.parse(text)
     except FormatError as error:
-        raise UsageError(f"no public key: {error}\n  {where}: found {text[:100]!r}", hint="NAME:BASE64") from None
+        name = text.partition(":")[0]  # what follows may be a secret key, taken for the public one
+        raise UsageError(f"no public key: {error}\n  {where}: found {name[:100]!r}:…", hint="NAME:BASE64") from None
 
 
 def _text(path: Path) -> str:

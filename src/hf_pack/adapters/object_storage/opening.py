@@ -95,9 +95,10 @@ def _parts_of(url: str, where: str) -> SplitResult:
         return parts
     if is_whole and parts.scheme not in ("", "file") and parts.hostname:
         return parts
+    said = url.rpartition("@")[2].partition("?")[0]  # a password may stand in what is no URL, too
     raise UsageError(
         "this is not the URL of a cache\n"
         f"  {where}: expected file:///DIRECTORY, http(s)://HOST/PATH, s3://BUCKET/PREFIX or an archive that is there, "
-        f"found {shown(url)}",
+        f"found {shown(said)}",
         hint="a directory is file:// with its absolute path",
     )

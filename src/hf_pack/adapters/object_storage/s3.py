@@ -10,7 +10,7 @@ from threading import Lock, Semaphore
 from typing import Any
 
 from hf_pack.adapters.object_storage.parts import MIB, in_order, part_size_of, parts_of
-from hf_pack.errors import HubError, IntegrityError
+from hf_pack.errors import HubError, IntegrityError, UsageError
 from hf_pack.ports import SMALL, Progress, Readable
 
 _NOT_THERE = ("404", "NoSuchKey", "403", "AccessDenied")  #: who may not list is told 403 of what is not there
@@ -58,7 +58,11 @@ class S3Storage:
             s3={"addressing_style": "path"} if self._endpoint else None,
         )
         region = self._region or session.get_config_variable("region") or "us-east-1"
-        return session.create_client("s3", region_name=region, endpoint_url=self._endpoint, config=config)
+        try:
+            return session.create_client("s3", region_name=region, endpoint_url=self._endpoint, config=config)
+        except ValueError as error:
+            what = str(error).partition(":")[0]  # not the address itself: a password may stand in it
+            raise UsageError(f"{self._name}: {what}", hint="s3://BUCKET?endpoint=HOST:PORT&region=REGION") from None
 
     @property
     def _client(self) -> Any:

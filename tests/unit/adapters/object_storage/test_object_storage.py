@@ -15,7 +15,7 @@ from tests.web_storage import keeping
 
 from hf_pack.adapters.object_storage.cloud import CloudStorage
 from hf_pack.adapters.object_storage.opening import open_storage
-from hf_pack.errors import HubError, IntegrityError
+from hf_pack.errors import Error, HubError, IntegrityError, UsageError
 from hf_pack.ports import ObjectStorage
 
 
@@ -134,3 +134,29 @@ def test_a_user_in_the_url_of_a_web_server_logs_in_and_is_not_named() -> None:
         with pytest.raises(HubError, match="HTTP 401") as caught:
             wrong.small("a")
         assert "secret" not in caught.value.message and "secret" not in wrong.name
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https:/me:pass-word@cache.example.org/x",
+        "https://me:pass-word@:99/x",
+        "me:pass-word@cache.example.org/x",
+        "cache.example.org?token=pass-word",
+        "ftp://me:pass-word@cache.example.org/x?token=pass-word",
+        "s3://me:pass-word@bucket",
+    ],
+)
+def test_a_mistyped_url_does_not_show_its_password(url: str) -> None:
+    with pytest.raises(Error) as caught:
+        open_storage(url, where="--to")
+    assert "pass-word" not in caught.value.message
+    assert "--to" in caught.value.message
+
+
+def test_an_endpoint_that_is_none_is_named_without_what_stands_in_it() -> None:
+    storage = open_storage("s3://bucket?endpoint=me:pass-word@not%20a%20host", where="--to")
+    for _ in range(2):
+        with pytest.raises(UsageError, match="s3://bucket: Invalid endpoint") as caught:
+            storage.small("nix-cache-info")
+        assert "pass-word" not in caught.value.message
