@@ -6,7 +6,7 @@ compiler) and FlashInfer for where they keep what they compile.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hf_pack.runtimes.served import Options, Served, hub_of
 
@@ -19,10 +19,10 @@ UNSET = (
 )  # fmt: skip
 
 
-def environment(packages: Sequence[Served], options: Options) -> dict[str, str]:
-    """What all runtimes are told; each renderer adds its own."""
+def environment(packages: Sequence[Served], options: Options, own: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What all runtimes are told, and what one is told of its ``own``; sorted by name."""
     state = options.state
-    return {
+    shared = {
         "HF_HUB_CACHE": hub_of(packages, options),
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",
@@ -36,6 +36,16 @@ def environment(packages: Sequence[Served], options: Options) -> dict[str, str]:
         "FLASHINFER_WORKSPACE_BASE": f"{state}/cache",
         # Garbage collectors look into the environments of processes: what is being served is no garbage.
         "HF_PACK_SERVED": " ".join(package.store_path for package in packages),
+    }
+    return tuple(sorted({**shared, **own}.items()))
+
+
+def of_vllm(options: Options) -> dict[str, str]:
+    """What vLLM is told beside that, also inside Triton."""
+    return {
+        "VLLM_CACHE_ROOT": f"{options.state}/cache/vllm",
+        "VLLM_CONFIG_ROOT": f"{options.state}/config/vllm",
+        "VLLM_NO_USAGE_STATS": "1",
     }
 
 

@@ -38,11 +38,7 @@ def launch(packages: Sequence[Served], options: Options) -> Launch:
             *_arguments(own, flags.given(options.arguments)),
             *options.arguments,
         ),
-        environment=tuple(
-            sorted(
-                {**environment(packages, options), "SGLANG_CACHE_DIR": f"{options.state}/cache/sglang"}.items(),
-            )
-        ),
+        environment=environment(packages, options, {"SGLANG_CACHE_DIR": f"{options.state}/cache/sglang"}),
         unset=UNSET,
         directories=directories(options),
         view=options.view,

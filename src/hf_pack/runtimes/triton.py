@@ -14,7 +14,7 @@ from hf_pack.model.json_value import JsonObject
 from hf_pack.model.launch import Launch, ViewFile
 from hf_pack.model.manifest import Manifest
 from hf_pack.runtimes import flags
-from hf_pack.runtimes.environment import UNSET, directories, environment
+from hf_pack.runtimes.environment import UNSET, directories, environment, of_vllm
 from hf_pack.runtimes.served import Options, Served, merged_hub
 
 NAME = "triton"
@@ -123,16 +123,7 @@ def launch(packages: Sequence[Served], options: Options) -> Launch:
             *(f"{name}={value}" for name, value in settings.items() if name not in given),
             *options.arguments,
         ),
-        environment=tuple(
-            sorted(
-                {
-                    **environment(packages, options),
-                    "VLLM_CACHE_ROOT": f"{options.state}/cache/vllm",
-                    "VLLM_CONFIG_ROOT": f"{options.state}/config/vllm",
-                    "VLLM_NO_USAGE_STATS": "1",
-                }.items()
-            )
-        ),
+        environment=environment(packages, options, of_vllm(options)),
         unset=UNSET,
         directories=directories(options),
         view=options.view,
