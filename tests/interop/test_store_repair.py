@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,23 @@ def test_every_object_is_valid_again(root: Path, damage: Callable[[Path], None])
         assert "linked" in {found.store_path.name for found in store.roots()}
 
 
-def test_a_sound_database_gives_the_same_one_with_its_times(root: Path) -> None:
+def test_a_sound_database_gives_the_same_one_with_its_times_and_signatures(root: Path) -> None:
+    layout = StoreLayout.at(root)
+    known = Database(layout)
+    known.register([replace(info, signatures=("key-1:c2ln", "key-2:c2ln")) for info in known.all_infos()])
+    plain = layout.real_path(StorePath.parse(f"/nix/store/{'a' * 32}-built"))
+    plain.write_bytes(b"hello")
+    plain.chmod(0o444)
+    signed = PathInfo(
+        store_path=StorePath.parse_base_name(plain.name),
+        nar_hash=file_nar_hash(b"hello"),
+        nar_size=nar.file_size(5),
+        signatures=("key-1:c2ln",),
+    )
+    known.register([signed])
+    known.close()
     before = infos(root)
+    assert all(info.signatures for info in before.values())
     rebuilt = rebuild(StoreLayout.at(root), Quiet())
     assert infos(root) == before
     assert rebuilt.old_database is not None and Path(rebuilt.old_database).is_file()

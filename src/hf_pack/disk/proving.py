@@ -20,8 +20,8 @@ _MOST_SEARCHED = 1 << 20  #: bytes of a file that is searched for references; ou
 
 def proved(
     real_path: Path, store_path: StorePath, neighbours: Mapping[str, StorePath], progress: Callable[[int], None]
-) -> tuple[PathInfo | None, Hash, int]:
-    """The facts that the object's content proves, its NAR hash and NAR size; None for facts that need a witness.
+) -> tuple[PathInfo | None, Hash]:
+    """The facts that the object's content proves, and its NAR hash; None for facts that need a witness.
 
     ``neighbours`` are the objects that it may refer to, by digest. Every byte is read. Raises OSError and FormatError
     as :func:`hf_pack.disk.object_hash.hash_tree` does.
@@ -43,8 +43,8 @@ def proved(
                 references=references,
                 content_address=str(address),
             )
-            return info, nar_hash, nar_size
-    return None, nar_hash, nar_size
+            return info, nar_hash
+    return None, nar_hash
 
 
 def _claims(

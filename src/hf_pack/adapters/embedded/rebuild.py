@@ -96,7 +96,7 @@ def _size(real_path: Path) -> int:
 
 def _look_at(real_path: Path, store_path: StorePath, neighbours: Mapping[str, StorePath], progress: Progress) -> _Found:
     try:
-        info, nar_hash, _size = proved(real_path, store_path, neighbours, progress.advance)
+        info, nar_hash = proved(real_path, store_path, neighbours, progress.advance)
     except (OSError, FormatError) as error:
         return _Found(store_path, None, None, f"it cannot be read: {getattr(error, 'strerror', None) or error}")
     return _Found(store_path, info, nar_hash)
@@ -109,8 +109,7 @@ def _believed(found: Iterable[_Found], witness: Mapping[StorePath, PathInfo]) ->
     for item in found:
         recorded = witness.get(item.store_path)
         if item.info is not None:
-            known_since = recorded.registration_time if recorded is not None else 0
-            infos[item.store_path] = replace(item.info, registration_time=known_since)
+            infos[item.store_path] = item.info if recorded is None else _with_history(item.info, recorded)
         elif recorded is not None and recorded.nar_hash == item.nar_hash:
             infos[item.store_path] = recorded
         else:
@@ -126,6 +125,12 @@ def _believed(found: Iterable[_Found], witness: Mapping[StorePath, PathInfo]) ->
     return list(infos.values()), sorted(problems)
 
 
+def _with_history(proven: PathInfo, recorded: PathInfo) -> PathInfo:
+    """What no byte of the object tells: since when it is here, and who signed it, if that was this object."""
+    signatures = recorded.signatures if recorded.nar_hash == proven.nar_hash else ()
+    return replace(proven, registration_time=recorded.registration_time, signatures=signatures)
+
+
 def _old_rows(layout: StoreLayout) -> dict[StorePath, PathInfo]:
     """What can still be read of the old database: all of it, some rows, or nothing."""
     rows: dict[StorePath, PathInfo] = {}
@@ -137,8 +142,8 @@ def _old_rows(layout: StoreLayout) -> dict[StorePath, PathInfo]:
             with suppress(FileNotFoundError):
                 shutil.copyfile(f"{layout.database}{suffix}", f"{copy}{suffix}")
         with suppress(sqlite3.Error), closing(opening.connect(copy.as_uri())) as connection:
-            query = "select path, hash, registrationTime, narSize, ca from ValidPaths"
-            for path, nar_hash, time, nar_size, address in connection.execute(query):
+            query = "select path, hash, registrationTime, narSize, ca, sigs from ValidPaths"
+            for path, nar_hash, time, nar_size, address, signatures in connection.execute(query):
                 with suppress(FormatError, TypeError, AttributeError):
                     store_path = StorePath.parse(path)
                     rows[store_path] = PathInfo(
@@ -147,6 +152,7 @@ def _old_rows(layout: StoreLayout) -> dict[StorePath, PathInfo]:
                         nar_size=int(nar_size),
                         content_address=address,
                         registration_time=int(time),
+                        signatures=tuple((signatures or "").split()),
                         references=tuple(_old_references(connection, path)),
                     )
     return rows
