@@ -207,3 +207,19 @@ def test_an_error_has_no_traceback_and_no_data(place: Place) -> None:
         ran = place.run(*words.split())
         assert (ran.code, ran.out) == (2, "")
         assert ran.err.startswith("error: ") and "\nhint: " in ran.err
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--tp", ("-1", "0", "100000000", "two")),
+        ("--concurrency", ("-3", "0", "1.5")),
+        ("--max-model-len", ("-7", "0", "8k")),
+        ("--memory-fraction", ("nan", "inf", "-1", "0", "7", "most")),
+    ],
+)
+def test_numbers_that_no_check_is_made_with(bare: Place, option: str, values: tuple[str, ...]) -> None:
+    for value in values:
+        ran = bare.run("check", "some/model", "--gpu", "L4", f"{option}={value}")
+        assert (ran.code, ran.out) == (2, "")
+        assert f"argument {option}: expected a " in ran.err and repr(value) in ran.err

@@ -18,6 +18,7 @@ from hf_pack.gpu.check import Check
 from hf_pack.gpu.check import check as check_facts
 from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.matrix import Matrix, parse_matrix
+from hf_pack.gpu.settings import stated_parallelism
 from hf_pack.model.manifest import HubSource
 from hf_pack.ports import LocalGpus, Progress
 from hf_pack.steps.quiet import QUIET
@@ -156,7 +157,7 @@ def check(
     options = options or Options()
     chosen = gpus_for(gpus, memory)
     facts = facts_of(name, workspace=workspace, store=store, caches=caches, progress=progress)
-    answer = check_facts(facts, repeated(chosen, facts, options), runtime, options, matrix())
+    answer = check_facts(facts, repeated(chosen, facts, runtime, options), runtime, options, matrix())
     versions = exactly(options.runtime_version) if options.runtime_version else answer.runtime_versions
     found = known_issues(facts, runtime, versions, issues())
     return replace(answer, reasons=(*answer.reasons, *found))
@@ -190,7 +191,7 @@ def variants(
     base = facts_of(
         name, workspace=workspace, store=store, caches=() if source is not None else caches, progress=progress
     )
-    group = repeated(chosen, base, options)
+    group = repeated(chosen, base, runtime, options)
 
     def candidate(facts: Facts, origin: str, *, exact: bool, downloads: int = 0) -> Candidate:
         answer = check_facts(facts, group, runtime, options, matrix())
@@ -248,12 +249,10 @@ def write_picture(found: Check, place: Path) -> None:
         raise UsageError(f"--plot {place}: {error.strerror}", hint="name a file in a directory that is there") from None
 
 
-def repeated(gpus: tuple[Gpu, ...], facts: Facts, options: Options) -> tuple[Gpu, ...]:
+def repeated(gpus: tuple[Gpu, ...], facts: Facts, runtime: str, options: Options) -> tuple[Gpu, ...]:
     """``--gpu L4 --tp 4`` means four of them; of GPUs that are here, those that are here."""
-    wanted = options.tensor_parallel or facts.engine_parameters.get("vllm", {}).get("tensor_parallel_size")
-    if len(gpus) == 1 and isinstance(wanted, int) and gpus[0].free is None:
-        return gpus * wanted
-    return gpus
+    wanted = options.tensor_parallel or stated_parallelism(facts.engine_parameters, runtime)
+    return gpus * wanted if wanted and len(gpus) == 1 and gpus[0].free is None else gpus
 
 
 def _source(name: str) -> PathSource | HubSource | None:

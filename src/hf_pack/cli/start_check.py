@@ -93,10 +93,9 @@ def require_fit(answer: Check, *, hint: str) -> None:
 
 def _stated_parallelism(facts: Facts, runtime: str) -> int:
     """Triton's engines take it from the package alone."""
-    from hf_pack.gpu.settings import engine_parameters
+    from hf_pack.gpu.settings import stated_parallelism
 
-    found = engine_parameters(facts.engine_parameters, runtime).get("tensor_parallel_size")
-    return found if isinstance(found, int) else 1
+    return stated_parallelism(facts.engine_parameters, runtime) or 1
 
 
 def _given(names: tuple[str, ...], words: tuple[str, ...]) -> str | None:

@@ -62,6 +62,12 @@ def engine_parameters(tables: Mapping[str, JsonObject], runtime: str) -> JsonObj
     return {**vllm, **{_FROM_SGLANG.get(key, key): value for key, value in own.items()}}
 
 
+def stated_parallelism(tables: Mapping[str, JsonObject], runtime: str) -> int | None:
+    """Over how many GPUs a package's tables spread it with a runtime; None where they do not say."""
+    found = whole(engine_parameters(tables, runtime).get("tensor_parallel_size"))
+    return found if found is not None and found > 0 else None
+
+
 def resolve(facts: Facts, gpu: Gpu, count: int, runtime: str, options: Options) -> Settings:
     """The settings on ``count`` GPUs like ``gpu``."""
     given = engine_parameters(facts.engine_parameters, runtime)
@@ -70,7 +76,7 @@ def resolve(facts: Facts, gpu: Gpu, count: int, runtime: str, options: Options) 
     asked = options.max_model_len if options.max_model_len is not None else whole(given.get("max_model_len"))
     auto_fit = asked == -1
     stated = None if auto_fit else asked
-    parallel = options.tensor_parallel or whole(given.get("tensor_parallel_size")) or count
+    parallel = options.tensor_parallel or stated_parallelism(facts.engine_parameters, runtime) or count
     tokens, sequences = _batch(gpu, runtime)
     kv_dtype = options.kv_dtype or _text(given.get("kv_cache_dtype")) or "auto"
     dtype = resolved_dtype(facts, gpu, options.dtype or _text(given.get("dtype")) or "auto")

@@ -9,7 +9,7 @@ from hf_pack.gpu.check import Verdict, check
 from hf_pack.gpu.defaults import TargetGpus, defaults_for
 from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.matrix import Matrix
-from hf_pack.gpu.settings import VLLM, engine_parameters
+from hf_pack.gpu.settings import VLLM, stated_parallelism
 from hf_pack.model.manifest import Manifest
 
 
@@ -36,8 +36,7 @@ def shortcomings(facts: Facts, runtimes: tuple[str, ...], aim: Aim) -> Iterator[
     """What keeps a package from running on one of its targets with one of its runtimes, a sentence each."""
     for target in aim.targets:
         for runtime in runtimes:
-            asked = engine_parameters(facts.engine_parameters, runtime).get("tensor_parallel_size")
-            count = max(len(target.gpus), asked if isinstance(asked, int) else 1)
+            count = max(len(target.gpus), stated_parallelism(facts.engine_parameters, runtime) or 1)
             gpus = target.gpus + (target.gpus[-1],) * (count - len(target.gpus))
             answer = check(facts, gpus, runtime, Options(), aim.matrix)
             if answer.verdict in (Verdict.UNSUPPORTED, Verdict.DOES_NOT_FIT):

@@ -69,6 +69,25 @@ def test_sglangs_own_names_are_understood_and_vllms_fraction_is_not_its() -> Non
     assert resolve(alone, L4, 1, "sglang", Options()).memory_fraction == default
 
 
+@pytest.mark.parametrize(
+    ("runtime", "tables", "count"),
+    [
+        ("vllm", {"vllm": {"tensor_parallel_size": 2}}, 2),
+        ("sglang", {"sglang": {"tp_size": 4}}, 4),
+        ("triton", {"vllm": {"tensor_parallel_size": 2}, "triton": {"tensor_parallel_size": 8}}, 8),
+        ("vllm", {"vllm": {"tensor_parallel_size": -1}}, 1),
+        ("vllm", {"sglang": {"tp_size": 4}}, 1),
+    ],
+)
+def test_one_named_gpu_stands_for_as_many_as_the_package_takes(
+    runtime: str, tables: dict[str, Any], count: int
+) -> None:
+    known = changed(facts("Llama-3.1-8B"), engine_parameters=tables)
+    gpus = checking.repeated((L4,), known, runtime, Options())
+    found = check(known, gpus, runtime, Options(max_model_len=4096), checking.matrix())
+    assert (len(gpus), found.tensor_parallel, found.verdict) == (count, count, Verdict.OK)
+
+
 def test_auto_fit_takes_what_there_is() -> None:
     assert asked(facts("Llama-3.1-8B"), "L4", max_model_len=-1).verdict is not Verdict.DOES_NOT_FIT
 

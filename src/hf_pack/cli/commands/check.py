@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hf_pack.cli.command import Command, name_argument, store_argument
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from hf_pack.gpu.objections import Reason
 
 _EXIT = 7  # not compatible (DESIGN.md, section 6)
+_MOST_GPUS = 9_999
+_MOST = 1_000_000_000  # tokens, or requests
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +31,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", metavar="SIZE", help="memory of each GPU that CUDA sees, e.g. 24GiB")
     parser.add_argument("--runtime", choices=("vllm", "sglang", "triton"), default="vllm", help="default: vllm")
     parser.add_argument("--runtime-version", metavar="VERSION", help="of the runtime (default: the matrix's own)")
-    parser.add_argument("--tp", type=int, metavar="N", help="tensor parallelism; repeats a single --gpu")
-    parser.add_argument("--max-model-len", type=int, metavar="TOKENS", help="context length; -1: what fits")
-    parser.add_argument("--concurrency", type=int, metavar="N", help="requests of full length at once (default: 1)")
+    parser.add_argument("--tp", type=_up_to(_MOST_GPUS), metavar="N", help="tensor parallelism; repeats a single --gpu")
+    parser.add_argument("--max-model-len", type=_length, metavar="TOKENS", help="context length; -1: what fits")
+    parser.add_argument(
+        "--concurrency", type=_up_to(_MOST), metavar="N", help="requests of full length at once (default: 1)"
+    )
     parser.add_argument("--kv-dtype", metavar="DTYPE", help="of the KV cache: auto, fp8, bfloat16")
     parser.add_argument("--dtype", metavar="DTYPE", help="of the computation: auto, float16, bfloat16")
-    parser.add_argument("--memory-fraction", type=float, metavar="X", help="of a GPU's memory that the runtime takes")
+    parser.add_argument(
+        "--memory-fraction", type=_fraction, metavar="X", help="of a GPU's memory that the runtime takes"
+    )
     parser.add_argument("--variants", action="store_true", help="rank the known quantized variants for these GPUs")
     parser.add_argument(
         "--from",
@@ -46,6 +53,29 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", metavar="FILE", help="write a picture of each GPU's memory (SVG)")
     parser.add_argument("--strict", action="store_true", help="an answer that is not known is a failure too")
     store_argument(parser)
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not text.isdecimal() or not 0 < int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a number from 1 to {most:,}, found {text!r}")
+        return int(text)
+
+    return count
+
+
+def _length(text: str) -> int:
+    return -1 if text == "-1" else _up_to(_MOST)(text)
+
+
+def _fraction(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share over 0 and up to 1, found {text!r}")
+    return found
 
 
 def _run(arguments: argparse.Namespace) -> int:
