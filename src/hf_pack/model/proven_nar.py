@@ -58,7 +58,12 @@ class ProvenNar:
         self._nar = hashlib.sha256()
         address = info.content_address
         self._address = address if address is not None and info.store_path not in info.references else None
-        self._content = None if self._address is None else hashlib.new(self._address.hash.algorithm)
+        self._content = None  # where nothing is to be compared, or the NAR's own hash
+        if self._address is not None and (self._address.method, self._address.hash.algorithm) != (
+            "recursive",
+            "sha256",
+        ):
+            self._content = hashlib.new(self._address.hash.algorithm)
         self._keeps = False  # whether what was read is kept, to be passed on
         self._kept: deque[bytes] = deque()
 
@@ -120,9 +125,9 @@ class ProvenNar:
         # A hash that was only stated is compared as well: it is what gets registered.
         if nar_hash != info.nar_hash:
             raise self._wrong(f"NarHash: expected {info.nar_hash.nix_text()}, found {nar_hash.nix_text()}")
-        if self._address is not None and self._content is not None:
+        if self._address is not None:
             expected = self._address.hash
-            found = Hash(expected.algorithm, self._content.digest())
+            found = nar_hash if self._content is None else Hash(expected.algorithm, self._content.digest())
             if found != expected:
                 raise self._wrong(f"CA: expected {expected.nix_text()}, found {found.nix_text()}")
 
