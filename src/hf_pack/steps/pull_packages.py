@@ -79,9 +79,10 @@ def choose(text: str, caches: Sequence[ObjectCache], trust: Trust, progress: Pro
     pname, _, version = text.partition("@")
     listed: list[Published] = []
     for cache in caches:
-        listed = [entry for entry in read_index(cache.storage, pname) if entry.pname == pname]
-        if any(not version or entry.version == version for entry in listed):
-            return _chosen(text, cache, [one for one in listed if version in ("", one.version)], trust, progress)
+        here = [entry for entry in read_index(cache.storage, pname) if entry.pname == pname]
+        if meant := [entry for entry in here if version in ("", entry.version)]:
+            return _chosen(text, cache, meant, trust, progress)
+        listed += here
     if listed:
         known = ", ".join(dict.fromkeys(entry.version for entry in listed[:_SHOWN]))
         raise UsageError(f"{pname} has no version {version}\n  published: {known}", hint=f"hf-pack pull {pname}")

@@ -81,6 +81,14 @@ def test_the_newest_is_the_highest_build_whatever_its_text(tmp_path: Path) -> No
     assert chosen("m@9.0.0+aaaaaaa", [place])[0].store_path == older.store_path
 
 
+def test_a_version_that_is_nowhere_is_told_from_a_name_that_is_nowhere(tmp_path: Path) -> None:
+    places = [cache(tmp_path / "first", [entry("1.0.0+a", 1)]), cache(tmp_path / "second", [])]
+    with pytest.raises(UsageError, match=r"m has no version 2\.0\.0\+a\n  published: 1\.0\.0\+a"):
+        chosen("m@2.0.0+a", places)
+    with pytest.raises(UsageError, match="no package was published as n"):
+        chosen("n", places)
+
+
 def test_two_contents_of_one_version_are_named_both_unless_a_signature_chooses(tmp_path: Path) -> None:
     one, two = entry("1.0.0+a", 1, "x"), entry("1.0.0+a", 1, "y")
     with pytest.raises(UsageError) as caught:
