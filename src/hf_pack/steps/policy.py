@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hf_pack.errors import PolicyError
 from hf_pack.model.gates import Terms
 from hf_pack.model.workspace_document import Policy
@@ -15,11 +17,17 @@ def check_licence(policy: Policy, package: Package) -> None:
     """
     licence = package.lock.licence
     stated = (licence or "").lower()
-    if licence is not None and stated in {denied.lower() for denied in policy.deny_licences}:
+    if is_denied(licence, policy.deny_licences):
         raise _refused(package, f"expected none of {', '.join(policy.deny_licences)}", "deny_licences")
     allowed = policy.allow_licences
     if allowed is not None and stated not in {one.lower() for one in allowed}:
         raise _refused(package, f"expected one of {', '.join(allowed) or 'none'}", "allow_licences")
+
+
+def is_denied(licence: str | None, denied: Iterable[str]) -> bool:
+    """Whether a licence is one of these, or one of several that hold at once (``A AND B``) is."""
+    stated = (licence or "").lower()
+    return licence is not None and not {stated, *stated.split(" and ")}.isdisjoint(one.lower() for one in denied)
 
 
 def check_gates(policy: Policy, package: Package) -> None:

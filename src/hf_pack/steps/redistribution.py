@@ -8,6 +8,7 @@ from hf_pack.model.workspace_document import Policy
 from hf_pack.ports import Store, Workspace
 from hf_pack.steps.contents import stored_contents
 from hf_pack.steps.packages import Package, load
+from hf_pack.steps.policy import is_denied
 from hf_pack.steps.workspace_files import find_name, manifest_file
 from hf_pack.weights.redistribution import why_not_redistributable
 
@@ -58,7 +59,7 @@ def _judge(name: str, licence: str | None, package: Package | None, policy: Poli
 
 def _require_not_denied(name: str, licence: str | None, policy: Policy) -> None:
     denied = policy.publish_deny_licences
-    if licence is not None and licence.lower() in {one.lower() for one in denied}:
+    if is_denied(licence, denied):
         raise PolicyError(
             f"{name}: the workspace's policy keeps its licence from others\n  hf-pack.toml: "
             f"policy.publish_deny_licences: expected none of {', '.join(denied)}, found {licence}",

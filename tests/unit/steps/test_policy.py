@@ -52,6 +52,17 @@ def test_what_is_refused(package: Package, policy: Policy, line: str) -> None:
     assert caught.value.message.splitlines()[1] == f"  hf-pack.toml: {line}"
 
 
+@pytest.mark.parametrize("denied", ["agpl-3.0", "MIT", "AGPL-3.0 AND MIT"])
+def test_one_of_two_licences_that_hold_at_once_is_denied(package: Package, denied: str) -> None:
+    package = replace(package, lock=replace(package.lock, licence="AGPL-3.0 AND MIT"))
+    with pytest.raises(PolicyError, match=f"expected none of {denied}, found AGPL-3.0 AND MIT"):
+        check_licence(Policy(deny_licences=(denied,)), package)
+    with pytest.raises(PolicyError, match=f"expected none of {denied}, found AGPL-3.0 AND MIT"):
+        require_package_redistributable(package, Policy(publish_deny_licences=(denied,)), told=True)
+    check_licence(Policy(deny_licences=("gpl-3.0",)), package)
+    require_package_redistributable(package, Policy(publish_deny_licences=("gpl-3.0",)), told=True)
+
+
 CODE = tiny_model(config={"auto_map": {"AutoModel": "m.X"}}, extra={"m.py": b"pass\n"})
 
 
