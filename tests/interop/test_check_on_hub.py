@@ -98,3 +98,13 @@ def test_the_variants_are_ranked_for_the_gpu(hub: TestHub, place: HubPlace) -> N
     assert order("L4") == ["other/eight-fp8", "other/eight-awq", "acme/eight"]
     assert order("T4") == ["other/eight-awq", "other/eight-fp8", "acme/eight"]
     assert order("A10")[0] == "other/eight-awq"
+
+
+def test_a_gated_variant_keeps_the_numbers_that_the_list_tells(hub: TestHub, place: HubPlace) -> None:
+    hub.add_repo("acme/eight", eight_billion(shards=1))
+    relation = {"base_model": "acme/eight", "base_model_relation": "quantized"}
+    hub.add_repo("other/gated", eight_billion("F8", 1, FP8), card=relation, gated="manual")
+    ran = place.ran("check", "acme/eight", "--gpu", "L4", "--variants", "--max-model-len", "8192", "--json")
+    assert ran.code == 0, ran.err
+    exact = {choice["candidate"]["check"]["label"]: choice["candidate"]["exact"] for choice in ran.document}
+    assert exact == {"other/gated": False, "acme/eight": True}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack import wiring
-from hf_pack.errors import SourceError, UsageError
+from hf_pack.errors import HubError, SourceError, UsageError
 from hf_pack.gpu.catalogue import Catalogue, Gpu, gpus_of, parse_catalogue
 from hf_pack.gpu.check import Check
 from hf_pack.gpu.check import check as check_facts
@@ -212,7 +212,7 @@ def variants(
     best = [choice.candidate for choice in rank(found)[:_READ_EXACTLY]]
     for rough in best:
         if not rough.exact and rough.origin == "the Hub":
-            with suppress(SourceError):  # a variant that is broken stays with its rough numbers
+            with suppress(SourceError, HubError):  # one that is broken or gated stays with its rough numbers
                 facts = facts_of(rough.check.label, workspace=workspace, store=store, progress=progress)
                 found.remove(rough)
                 found.append(candidate(facts, rough.origin, exact=True, downloads=rough.downloads))
