@@ -11,31 +11,18 @@ from hf_pack.gpu.facts import Facts
 from hf_pack.gpu.matrix import Cell, Support
 from hf_pack.gpu.settings import SGLANG, Settings, refuses_float16
 from hf_pack.weights.cache_layers import Shape
+from hf_pack.weights.quantization import METHOD_ALIASES
 
 Level = Literal["error", "warning", "note"]
 Kind = Literal["unsupported", "unknown", "size", ""]
 
-_ALIASES = {
-    "awq": {"awq", "awq_marlin", "auto_awq"},
-    "gptq": {"gptq", "gptq_marlin", "auto_gptq"},
-    "fp8": {"fp8", "deepseek_v4_fp8"},
-    "compressed-tensors": {"compressed-tensors", "compressed_tensors"},
-    "modelopt": {"modelopt", "modelopt_fp4", "modelopt_mxfp8", "modelopt_mixed"},
-    "mxfp4": {"mxfp4", "gpt_oss_mxfp4"},
-    "bitsandbytes": {"bitsandbytes"},
-    "gguf": {"gguf"},
-    "torchao": {"torchao"},
-    "auto-round": {"auto-round", "inc"},
-}
 _SGLANG_ALIASES = {
     "compressed-tensors": {"w8a8_int8", "w8a8_fp8"},
     "fp8": {"w8a8_fp8"},
     "modelopt": {"modelopt_fp8", "modelopt_fp4"},
 }
 #: Methods that a checkpoint must have been made with; the others quantize plain weights while these are loaded.
-_NEEDS_FILES = frozenset(
-    word for method in ("awq", "gptq", "compressed-tensors", "modelopt", "gguf") for word in _ALIASES[method]
-) | {"inc", "auto-round", "quark"}
+_NEEDS_FILES = frozenset({"awq", "gptq", "compressed-tensors", "modelopt", "gguf", "inc", "auto-round", "quark"})
 _GROUPS = frozenset({-1, 32, 64, 128})
 
 
@@ -143,7 +130,7 @@ def _forced(facts: Facts, settings: Settings) -> Iterator[Reason]:
     if forced is None:
         return
     allowed = accepted_methods(method, settings.runtime)
-    if method == "none" and forced in _NEEDS_FILES:
+    if method == "none" and METHOD_ALIASES.get(forced, forced) in _NEEDS_FILES:
         yield Reason.error(
             f"the engine parameters say quantization = {forced!r}, but the model's files are not quantized",
             "vLLM 0.33.0: get_quant_config finds no configuration",
@@ -164,8 +151,10 @@ def _forced(facts: Facts, settings: Settings) -> Iterator[Reason]:
 
 def accepted_methods(method: str, runtime: str) -> frozenset[str]:
     """What a runtime's ``quantization`` may say of a model whose files say ``method``."""
-    aliases = _ALIASES.get(method, {method})
-    return frozenset(aliases | _SGLANG_ALIASES.get(method, set()) if runtime == SGLANG else aliases)
+    words = {method} | {word for word, meant in METHOD_ALIASES.items() if meant == method}
+    if method == "auto-round":  # vLLM's own word for it
+        words.add("inc")
+    return frozenset(words | _SGLANG_ALIASES.get(method, set()) if runtime == SGLANG else words)
 
 
 def _limits(facts: Facts, settings: Settings) -> Iterator[Reason]:

@@ -49,7 +49,7 @@ class _Stated:
     config: Config
 
 
-_ALIASES = {
+METHOD_ALIASES = {
     "compressed_tensors": "compressed-tensors",
     "auto_awq": "awq",
     "awq_marlin": "awq",
@@ -61,6 +61,7 @@ _ALIASES = {
     "gpt_oss_mxfp4": "mxfp4",
     "deepseek_v4_fp8": "fp8",
 }
+"""Other words for a method, in configurations and in vLLM's ``quantization``: each to the one used here."""
 
 _FITS = {
     "awq": {"awq"},
@@ -154,7 +155,7 @@ def _stated(config: Config | None, hf_quant: Config | None, quantize: Config | N
 def _method(source: str, config: Config) -> str:
     word = config.get("quant_method")
     if isinstance(word, str) and word:
-        return _ALIASES.get(word.lower(), word.lower())
+        return METHOD_ALIASES.get(word.lower(), word.lower())
     if "quant_algo" in config:
         return "modelopt"
     if source == "quantize_config.json":
