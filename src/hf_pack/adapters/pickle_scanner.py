@@ -26,6 +26,8 @@ _INSTALL = "no scanner is installed: pip install 'hf-pack[scan]'"
 
 #: Bytes of one pickle; that of a model with ten thousand tensors takes some 2 million, its tensors lie beside it.
 PICKLE_LIMIT = 64 << 20
+#: One behind the other in a file; the shortest has a byte, and each takes a fraction of a millisecond.
+MOST_PICKLES = 1000
 
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # torch/serialization.py, MAGIC_NUMBER
 _TORCH_PICKLES = 5  # magic number, protocol, machine, the object, the keys of its tensors
@@ -79,9 +81,13 @@ def _pickles(stream: BinaryIO) -> Iterator[Pickled]:
         for _ in range(_TORCH_PICKLES - 1):
             yield _next(stream)
         return
-    with contextlib.suppress(_Unclear):  # nothing loads what follows, and it need not be a pickle
-        while True:
-            yield _next(stream)
+    for _ in range(MOST_PICKLES):
+        try:
+            following = _next(stream)
+        except _Unclear:  # nothing loads what follows, and it need not be a pickle
+            return
+        yield following
+    raise _Unclear(f"over {MOST_PICKLES} pickles stand one behind the other")
 
 
 def _zipped(stream: BinaryIO) -> Iterator[Pickled]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from hf_pack.adapters.pickle_scanner import PICKLE_LIMIT, FicklingScanner
+from hf_pack.adapters.pickle_scanner import MOST_PICKLES, PICKLE_LIMIT, FicklingScanner
 from hf_pack.ports import Scanned
 
 #: What a public scanner's tests and advisories (picklescan's GHSA-* and malicious* pickles) use to run code, and what
@@ -110,6 +110,12 @@ def test_inst_is_told() -> None:
 
 def test_a_second_pickle_is_told() -> None:
     assert scan(pickle.dumps(["a"]) + calling("os.system", stack=False)).names == ("os.system",)
+
+
+def test_a_file_of_nothing_but_tiny_pickles_ends_the_scan() -> None:
+    assert scan(b"N." * MOST_PICKLES) == Scanned()
+    scanned = scan(b"N." * (PICKLE_LIMIT // 2))
+    assert scanned.problem == f"over {MOST_PICKLES} pickles stand one behind the other"
 
 
 def test_one_that_breaks_off_is_told() -> None:
