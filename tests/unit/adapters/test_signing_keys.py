@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import json
 import sys
@@ -65,6 +66,12 @@ def test_keys_of_other_kinds_are_refused(tmp_path: Path) -> None:
         KeySigner(file, (), None)
     with pytest.raises(UsageError, match=r"P-256, P-384 or P-521, found secp256k1"):
         KeySigner(key_pair(tmp_path, curve=ec.SECP256K1()).private, (), None)
+    usual = key_pair(tmp_path).key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    odd = usual.replace(bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030103"))  # P-256, prime192v3
+    text = base64.encodebytes(odd).decode()
+    file.write_text(f"-----BEGIN PRIVATE KEY-----\n{text}-----END PRIVATE KEY-----\n")
+    with pytest.raises(UsageError, match="of a kind that cannot be used"):
+        KeySigner(file, (), None)
     with pytest.raises(UsageError, match="no private key"):
         KeySigner(key_pair(tmp_path).public, (), None)
     with pytest.raises(UsageError, match="No such file"):

@@ -34,6 +34,7 @@ class KeySigner:
         Raises UsageError for what is no key or certificate, or where they do not belong together.
         """
         with from_extra("sign", "signing with a key"):
+            from cryptography.exceptions import UnsupportedAlgorithm
             from cryptography.hazmat.primitives import serialization
             from cryptography.hazmat.primitives.asymmetric import ec
         try:
@@ -43,6 +44,8 @@ class KeySigner:
             raise UsageError(f"{key}: {needed}", hint="HF_PACK_KEY_PASSWORD holds the password") from None
         except ValueError:
             raise UsageError(f"{key} is no private key in PEM, or its password is another", hint=MAKE_A_KEY) from None
+        except UnsupportedAlgorithm as error:
+            raise UsageError(f"{key}: a key of a kind that cannot be used: {error}", hint=MAKE_A_KEY) from None
         if not isinstance(found, ec.EllipticCurvePrivateKey):
             raise UsageError(f"{key}: expected an elliptic curve key, found another kind", hint=MAKE_A_KEY)
         self._key = found
