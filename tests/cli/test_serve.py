@@ -675,8 +675,9 @@ class TestGpus:
     ) -> None:
         machine.install("vllm")
         gpus(24 << 30)
-        ran = place.run("serve", "tiny-llm", "--smoke", "--", "--tensor-parallel-size", "2")
-        assert (ran.code, "is to be served by 2 GPUs\n  here: 1" in ran.err) == (7, True)
+        for words in ("--tensor-parallel-size 2", "--tensor_parallel_size=2", "--tensor-parallel-size 1 -tp 2"):
+            ran = place.run("serve", "tiny-llm", "--smoke", "--", *words.split())
+            assert (ran.code, "is to be served by 2 GPUs\n  here: 1" in ran.err) == (7, True)
         ran = place.run("serve", "tiny-llm", "--smoke", "--", "--gpu-memory-utilization=0.0001")
         assert (ran.code, "does-not-fit" in ran.err) == (7, True)
         gpus(1 << 20)

@@ -49,17 +49,18 @@ def _engine_version(prepared: Prepared) -> str | None:
 def _gpu_warnings(prepared: Prepared, facts_of: Sequence[Facts]) -> tuple[str, ...]:
     from hf_pack.gpu.check import check
     from hf_pack.gpu.facts import Options
+    from hf_pack.runtimes.flags import value_of
 
     words = prepared.launch.argv
     version = prepared.installed.version if prepared.installed is not None else None
-    if _CPU in (version or "").partition("+")[2] or _given(("--device",), words) == _CPU:
+    if _CPU in (version or "").partition("+")[2] or value_of(words, "--device") == _CPU:
         return ()
     if not checking.local_gpus().gpus:
         return ()
     here = checking.gpus_for(())
     warnings = []
     for package, facts in zip(prepared.packages, facts_of, strict=True):
-        count = _whole(_given(_TENSOR_PARALLEL, words)) or _stated_parallelism(facts, prepared.runtime.name)
+        count = _whole(value_of(words, *_TENSOR_PARALLEL)) or _stated_parallelism(facts, prepared.runtime.name)
         if count > len(here):
             raise CompatibilityError(
                 f"{package.served.label} is to be served by {count} GPUs\n  here: {len(here)}",
@@ -67,10 +68,10 @@ def _gpu_warnings(prepared: Prepared, facts_of: Sequence[Facts]) -> tuple[str, .
             )
         options = Options(
             tensor_parallel=count,
-            max_model_len=_whole(_given(_LENGTH, words)),
-            memory_fraction=_number(_given(_FRACTION, words)),
-            dtype=_given(("--dtype",), words),
-            kv_dtype=_given(("--kv-cache-dtype",), words),
+            max_model_len=_whole(value_of(words, *_LENGTH)),
+            memory_fraction=_number(value_of(words, *_FRACTION)),
+            dtype=value_of(words, "--dtype"),
+            kv_dtype=value_of(words, "--kv-cache-dtype"),
             runtime_version=_engine_version(prepared),
         )
         answer = check(facts, here[:count], prepared.runtime.name, options, checking.matrix())
@@ -96,12 +97,6 @@ def _stated_parallelism(facts: Facts, runtime: str) -> int:
     from hf_pack.gpu.settings import stated_parallelism
 
     return stated_parallelism(facts.engine_parameters, runtime) or 1
-
-
-def _given(names: tuple[str, ...], words: tuple[str, ...]) -> str | None:
-    from hf_pack.runtimes.flags import value_of
-
-    return next((value for name in names if (value := value_of(name, words)) is not None), None)
 
 
 def _whole(text: str | None) -> int | None:

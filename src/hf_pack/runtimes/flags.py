@@ -19,19 +19,19 @@ def given(arguments: Sequence[str]) -> frozenset[str]:
     return frozenset("--" + name.removeprefix("--").removeprefix("no-") for name in names)
 
 
-def value_of(name: str, arguments: Sequence[str]) -> str | None:
-    """The last value that the arguments give a flag."""
+def value_of(arguments: Sequence[str], *names: str) -> str | None:
+    """The last value that the arguments give a flag of these names; with ``_`` for ``-`` it is the same flag."""
     found = None
     for index, text in enumerate(arguments):
         key, separator, value = text.partition("=")
-        if key == name:
+        if key.replace("_", "-") in names:
             found = value if separator else (arguments[index + 1] if index + 1 < len(arguments) else None)
     return found
 
 
-def port_of(name: str, arguments: Sequence[str]) -> int | None:
+def port_of(arguments: Sequence[str], name: str) -> int | None:
     """The port that the arguments give; None without one, and for what is none: the runtime says so itself."""
-    text = value_of(name, arguments)
+    text = value_of(arguments, name)
     return int(text) if text is not None and text.isdecimal() else None
 
 

@@ -24,10 +24,10 @@ def launch(packages: Sequence[Served], options: Options) -> Launch:
     package = packages[0]
     translated = translate(package.parameters("vllm"), package.parameters(NAME))
     parameters = translated.parameters
-    name = flags.value_of("--served-model-name", options.arguments) or parameters.get("served_model_name")
+    name = flags.value_of(options.arguments, "--served-model-name") or parameters.get("served_model_name")
     name = flags.word(name) if isinstance(name, str) else str(package.repo_id)
-    host = flags.value_of("--host", options.arguments) or options.host
-    port = flags.port_of("--port", options.arguments) or options.port or PORT
+    host = flags.value_of(options.arguments, "--host") or options.host
+    port = flags.port_of(options.arguments, "--port") or options.port or PORT
     tokenizer = {"tokenizer_path": package.directory} if package.weights_file and package.has_tokenizer else {}
     own = {**tokenizer, **parameters, "served_model_name": name, "host": host, "port": port}
     return Launch(

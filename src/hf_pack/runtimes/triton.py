@@ -99,8 +99,8 @@ def launch(packages: Sequence[Served], options: Options) -> Launch:
     view_files = (*merged_hub(packages), *_repository(packages))
     own = packages[0].triton_repository if len(packages) == 1 else None
     repository = own or f"{options.view}/triton"
-    host = flags.value_of("--http-address", options.arguments) or options.host
-    port = flags.port_of("--http-port", options.arguments) or options.port or PORT
+    host = flags.value_of(options.arguments, "--http-address") or options.host
+    port = flags.port_of(options.arguments, "--http-port") or options.port or PORT
     settings = {
         "--model-repository": repository,
         "--http-address": host,
@@ -112,9 +112,9 @@ def launch(packages: Sequence[Served], options: Options) -> Launch:
     }
     given = flags.given(options.arguments)
     more = [
-        flags.port_of(f"--{kind}-port", options.arguments) or port + distance
+        flags.port_of(options.arguments, f"--{kind}-port") or port + distance
         for kind, distance in (("grpc", 1), ("metrics", 2))
-        if (flags.value_of(f"--allow-{kind}", options.arguments) or "true").lower() not in ("false", "0")
+        if (flags.value_of(options.arguments, f"--allow-{kind}") or "true").lower() not in ("false", "0")
     ]
     return Launch(
         runtime=NAME,

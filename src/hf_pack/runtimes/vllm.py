@@ -29,12 +29,12 @@ def launch(packages: Sequence[Served], options: Options) -> Launch:
     package = packages[0]
     parameters = package.parameters(NAME)
     name = parameters.get("served_model_name", str(package.repo_id))
-    host = flags.value_of("--host", options.arguments) or options.host
-    port = flags.port_of("--port", options.arguments) or options.port or PORT
+    host = flags.value_of(options.arguments, "--host") or options.host
+    port = flags.port_of(options.arguments, "--port") or options.port or PORT
     own = {"served_model_name": name, **_tokenizer(package), **parameters, "host": host, "port": port}
     given = flags.given(options.arguments)
     notes = [f"vLLM has no flag for {key}: it is not passed on" for key in parameters if key in _NO_FLAG]
-    asked = flags.value_of("--served-model-name", options.arguments) or name
+    asked = flags.value_of(options.arguments, "--served-model-name") or name
     names = asked if isinstance(asked, list | tuple) else [asked]
     return Launch(
         runtime=NAME,

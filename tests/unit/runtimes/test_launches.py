@@ -234,6 +234,7 @@ def test_served_model_names() -> None:
     asked = ("--served-model-name", "mine")
     for runtime in (vllm, sglang):
         assert served_names(runtime.launch([dual(parameters={"vllm": several})], options(*asked))) == ("mine",)
+    assert vllm.launch([dual()], options("--served_model_name=mine")).model_names == ("mine",)  # vLLM takes both
     assert served_names(sglang.launch([dual(parameters={"sglang": {"served_model_name": "s"}})], options())) == ("s",)
 
 
