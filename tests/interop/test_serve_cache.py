@@ -237,11 +237,13 @@ def test_the_index_of_a_name_that_is_not_there_is_not_there(bench: Bench) -> Non
     assert whole is not None and view.look_up("hf-pack/tiny-llm/index.json") == whole
 
 
-def test_a_package_that_cannot_be_read_is_not_offered(bench: Bench) -> None:
+@pytest.mark.parametrize("name", ["share/tiny-llm/hf-pack.json", "config.json"])
+def test_a_package_that_cannot_be_read_is_not_offered(bench: Bench, name: str) -> None:
+    assert isinstance(bench.store, EmbeddedStore)
     view = StoreAsCache(store=bench.store)
     place = bench.store.real_path(bench.targets("tiny-llm")[0].store_path)
-    provenance = place / "share" / "tiny-llm" / "hf-pack.json"
-    provenance.chmod(0o644)
-    provenance.write_text("{")
+    damaged = next(path for path in place.rglob("*.json") if path.as_posix().endswith(f"/{name}"))
+    damaged.chmod(0o644)
+    damaged.write_text("{")
     index = view.look_up("hf-pack/index.json")
     assert isinstance(index, bytes) and parse_index(index) == ()

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from hf_pack.errors import StoreError
 from hf_pack.formats.store_path import StorePath
-from hf_pack.model.json_value import JsonObject
 from hf_pack.model.manifest import Layout, Storage
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.published import Published
 from hf_pack.ports import PackageFiles, Store
 from hf_pack.steps.contents import StoredContents, stored_contents
 from hf_pack.steps.package_model import published_model
-from hf_pack.weights.quantization import detect
-from hf_pack.weights.strict_json import loads_object
-from hf_pack.weights.weights_error import HeaderError
-
-_CONFIGS = ("config.json", "hf_quant_config.json", "quantize_config.json", "quant_config.json")
-_MOST = 16 << 20  #: bytes; no configuration comes near
 
 
 def describe(info: PathInfo, closure_size: int, store: Store) -> Published:
     """The entry of a package, without signatures. ``closure_size`` is in NAR bytes.
 
-    Raises StoreError for an object that is no package of ours.
+    Raises StoreError for an object that is no package of ours, SourceError for a configuration that is broken.
     """
     contents = stored_contents(info.store_path, store)
     inside = store.package_files(info.store_path)
@@ -35,6 +26,7 @@ def describe(info: PathInfo, closure_size: int, store: Store) -> Published:
             f"{info.store_path} is not named after the package in it\n"
             f"  {inside.provenance}: expected a store path {pname}-VERSION, found {info.store_path.name}"
         )
+    model = published_model(contents)
     return Published(
         pname=pname,
         version=info.store_path.name.removeprefix(f"{pname}-"),
@@ -45,12 +37,12 @@ def describe(info: PathInfo, closure_size: int, store: Store) -> Published:
         closure_size=closure_size,
         layout=_layout(inside),
         storage=Storage.LINKED if info.references else Storage.SELF_CONTAINED,
-        quantization=_quantization(contents),
+        quantization=model.summary.quantization_method,
         licence=_text(contents, "licence"),
         repo_id=_text(contents, "repo_id") or "",
         snapshot_id=_text(contents, "snapshot_id") or "",
         files=len(contents.files),
-        model=published_model(contents),
+        model=model,
     )
 
 
@@ -63,27 +55,6 @@ def _layout(inside: PackageFiles) -> Layout:
     if inside.files.endswith("/weights"):
         return Layout.SINGLE
     return Layout.HF if inside.triton_model_name is None else Layout.DUAL
-
-
-def _quantization(contents: StoredContents) -> str:
-    """As the configurations state it; tensors are not looked at."""
-    configs = {name: _config(name, contents) for name in _CONFIGS}
-    if configs["config.json"] is None and any(path.lower().endswith(".gguf") for path in contents.files):
-        return "gguf"
-    return detect(
-        configs["config.json"],
-        (),
-        hf_quant_config=configs["hf_quant_config.json"],
-        quantize_config=configs["quantize_config.json"] or configs["quant_config.json"],
-    ).method
-
-
-def _config(name: str, contents: StoredContents) -> JsonObject | None:
-    if name not in contents.files or contents.files[name].size > _MOST:
-        return None
-    with suppress(HeaderError):
-        return loads_object(contents.read(name) or b"")
-    return None
 
 
 def _text(contents: StoredContents, key: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from hf_pack.errors import StoreError
+from hf_pack.errors import SourceError, StoreError
 from hf_pack.formats.cache_info import CacheInfo
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.signing import SecretKey
@@ -69,10 +69,10 @@ class StoreAsCache:
         return format_index(chosen) if chosen or pname is None else None
 
     def _entry(self, info: PathInfo) -> Published | None:
-        """A package's entry; what is not whole has none."""
+        """A package's entry; what is not whole or cannot be read has none."""
         entry = self._entries.get(info.store_path)
         if entry is None:
-            with suppress(StoreError):
+            with suppress(StoreError, SourceError):
                 size = sum(one.nar_size for one in closure(info.store_path, self.store))
                 entry = describe(info, size, self.store)
                 entry = entry.with_signatures(key.sign(entry.fingerprint()) for key in self.keys)

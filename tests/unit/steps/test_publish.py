@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.bench import Bench, damage, new_bench, pretend
 from tests.end_to_end import large_tokenizer
-from tests.models import tiny_model, write_flat
+from tests.models import gguf, tiny_model, write_flat
 from tests.web_storage import keeping
 
 from hf_pack import wiring
@@ -249,6 +249,14 @@ def test_an_entry_says_what_the_object_says(tmp_path: Path, layout: Layout) -> N
     assert entry.files == len(bench.load(NAME).lock.files)
     assert entry.snapshot_id == bench.load(NAME).lock.source.snapshot_id
     assert entry.licence == bench.load(NAME).lock.licence
+
+
+def test_an_entry_names_one_quantization(tmp_path: Path) -> None:
+    bench = new_bench(tmp_path)
+    model = {path: data for path, data in tiny_model().items() if not path.endswith(".safetensors")}
+    bench.add(write_flat(tmp_path / NAME, {**model, "model-Q4_K_M.gguf": gguf(size=2 << 20)}))
+    entry = describe(bench.build(NAME).info, 12345, bench.store)
+    assert (entry.quantization, entry.model.summary.quantization_method) == ("gguf", "gguf")
 
 
 def test_publishers_at_the_same_time_lose_nobodys_entry(bench: Bench, storage: Recording) -> None:
