@@ -84,6 +84,27 @@ def replace_directory(path: Path, files: Sequence[tuple[str, bytes]]) -> None:
         _remove_tree(old)
 
 
+def create_directory(path: Path, files: Sequence[tuple[str, bytes | str]]) -> bool:
+    """Make the new directory ``path`` of exactly these files (relative paths), a text being where a link leads.
+
+    False, and it is as it was, when a directory is there.
+    """
+    if path.is_dir():
+        return False
+    temporary = _temporary(path)
+    try:
+        _write_tree(temporary, files)
+        temporary.rename(path)
+    except OSError:
+        if path.is_dir():  # another one was quicker
+            return False
+        raise
+    finally:
+        _remove_tree(temporary)
+    sync(path.parent)
+    return True
+
+
 def mend_directory(path: Path) -> None:
     """Finish what a killed :func:`replace_directory` left behind, after waiting for one that still runs."""
     path = _followed(path)
@@ -122,14 +143,17 @@ def _write(path: Path, contents: bytes, mode: int) -> None:
         os.fsync(file.fileno())
 
 
-def _write_tree(root: Path, files: Sequence[tuple[str, bytes]]) -> None:
+def _write_tree(root: Path, files: Sequence[tuple[str, bytes | str]]) -> None:
     root.mkdir()
     directories = {root}
     for relative, contents in files:
         path = root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         directories.update(parent for parent in path.parents if root in parent.parents)
-        _write(path, contents, 0o644)
+        if isinstance(contents, bytes):
+            _write(path, contents, 0o644)
+        else:
+            path.symlink_to(contents)
     for directory in directories:
         sync(directory)
 

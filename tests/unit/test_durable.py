@@ -211,3 +211,33 @@ def test_writers_wait_for_each_other(tmp_path: Path) -> None:
     assert errors == []
     assert sorted(tree(directory)) in [[path for path, _ in files] for files in choices]
     assert [path.name for path in tmp_path.iterdir()] == ["x.files"]
+
+
+def test_a_directory_is_created_once_with_its_links(tmp_path: Path) -> None:
+    place = tmp_path / "view"
+    assert durable.create_directory(place, [("a/file", b"one"), ("a/b/link", "../file")])
+    assert (place / "a" / "b" / "link").readlink() == Path("../file")
+    assert not durable.create_directory(place, [("other", b"two")])
+    assert tree(tmp_path) == {"view/a/file": b"one", "view/a/b/link": b"one"}
+
+
+def test_of_two_that_create_a_directory_the_second_finds_that_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "view"
+    rename = Path.rename
+
+    def overtaken(self: Path, target: Path) -> Path:
+        monkeypatch.undo()
+        assert durable.create_directory(place, [("file", b"first")])
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    assert not durable.create_directory(place, [("file", b"second")])
+    assert tree(tmp_path) == {"view/file": b"first"}
+
+
+def test_a_directory_that_cannot_be_created_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="File name too long"):
+        durable.create_directory(tmp_path / "view", [("file", b"one"), ("x" * 300, b"two")])
+    assert tree(tmp_path) == {}

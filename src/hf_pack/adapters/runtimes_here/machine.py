@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from hf_pack.durable import create_directory
 from hf_pack.errors import UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +58,9 @@ class ThisMachine:
             for directory in launch.directories:
                 Path(directory).mkdir(parents=True, exist_ok=True)
             if launch.view_files:
-                _make_view(launch)
+                view = Path(launch.view)
+                view.parent.mkdir(parents=True, exist_ok=True)
+                create_directory(view, [(file.path, file.contents) for file in launch.view_files])
         except OSError as error:
             raise UsageError(
                 f"the runtime's state directory cannot be written: {error.strerror}\n  {error.filename}",
@@ -102,27 +103,3 @@ def _can_listen(family: int, address: object) -> bool:
         except OSError:
             return False
     return True
-
-
-def _make_view(launch: Launch) -> None:
-    """Whole at once: it is made aside and renamed; whoever comes second finds it."""
-    view = Path(launch.view)
-    if view.is_dir():
-        return
-    view.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{view.name}-", dir=view.parent))
-    try:
-        for file in launch.view_files:
-            place = aside / file.path
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(file.contents, bytes):
-                place.write_bytes(file.contents)
-            else:
-                place.symlink_to(file.contents)
-        aside.chmod(0o755)
-        aside.rename(view)
-    except OSError:
-        if not view.is_dir():  # else another one was quicker
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
