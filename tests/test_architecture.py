@@ -24,13 +24,15 @@ ALLOWED: dict[str, set[str]] = {
     "durable": set(),
     "web_pool": set(),
     "side_by_side": set(),
+    "user_path": set(),
     "disk": {"ports", "model", "formats", "durable"},
-    "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"},
+    "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"} | {"user_path"},
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},
-    "wiring": {"adapters", "steps", "runtimes", "gpu", "ports", "model"},
-    "api": {"wiring", "adapters", "steps", "ports", "durable", "layouts", "runtimes", "gpu", "model", "formats"},
+    "wiring": {"adapters", "steps", "runtimes", "gpu", "ports", "model", "user_path"},
+    "api": {"wiring", "adapters", "steps", "ports", "durable", "layouts", "runtimes", "gpu", "model", "formats"}
+    | {"user_path"},
     "cli": {"api", "wiring", "adapters", "steps", "ports", "expressions", "layouts", "runtimes", "weights", "model"}
-    | {"gpu", "formats"},
+    | {"gpu", "formats", "user_path"},
     "__init__": {"api"},
     "__main__": {"cli"},
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import ManifestError, StoreError, UsageError
 from hf_pack.model.workspace_template import FILE_NAME
+from hf_pack.user_path import user_path
 
 if TYPE_CHECKING:
     from hf_pack.model.findings import Rebuilt
@@ -231,9 +232,7 @@ def read_trust(keys: Sequence[str], policy: SignaturePolicy | None, workspace: W
     if settings is not None and workspace is not None:
         where = f"{FILE_NAME}: policy.trusted_keys"
         root = workspace.root
-        stated += [
-            (text if ":" in text else str(root / Path(text).expanduser()), where) for text in settings.trusted_keys
-        ]
+        stated += [(text if ":" in text else str(root / user_path(text)), where) for text in settings.trusted_keys]
     found, verifiers = [], []
     for text, where in dict.fromkeys(stated):
         verifier = bundle_verifier(text)
@@ -387,7 +386,7 @@ def _resolved(url: str | None, environ: Mapping[str, str]) -> str:
 
 
 def _home(environ: Mapping[str, str], variable: str, default: str) -> Path:
-    return Path(environ.get(variable) or default).expanduser() / "hf-pack"
+    return user_path(environ.get(variable) or default) / "hf-pack"
 
 
 def _root(url: str) -> Path:
@@ -398,4 +397,4 @@ def _root(url: str) -> Path:
             f"  --store: expected auto, daemon, a path, or local?root=PATH, found {url!r}",
             hint="hf-pack build NAME --store ~/models/store",
         )
-    return Path(path).expanduser().absolute()
+    return user_path(path).absolute()

@@ -39,6 +39,23 @@ def test_an_unknown_name(place: Place) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("list", "--store", "~no-such-user/store"),
+        ("verify", "x", "--signature", "x.sig", "--trusted-key", "~no-such-user/key"),
+        ("check", "~no-such-user/model", "--gpu", "L4"),
+        ("run", "~no-such-user/model", "--runtime", "vllm", "--print"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_the_home_of_nobody(place: Place, arguments: tuple[str, ...]) -> None:
+    ran = place.run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    where = next(text for text in arguments if text.startswith("~"))
+    assert ran.err == f"error: {where}: there is no such user, or no home\nhint: name the path from / on\n"
+
+
 def test_a_wrong_command_line(place: Place) -> None:
     ran = place.run("plan", "--bogus", "x")
     assert (ran.code, ran.out) == (2, "")

@@ -10,6 +10,7 @@ from hf_pack import durable
 from hf_pack.errors import UsageError
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.signing import PublicKey, SecretKey
+from hf_pack.user_path import user_path
 
 _MOST = 4096  #: bytes
 
@@ -65,7 +66,7 @@ def read_public_key(path: Path) -> PublicKey:
 def trusted_key(text: str, where: str) -> PublicKey:
     """The public key that a person states at ``where``: its text, or a file of it. Raises UsageError."""
     if ":" not in text:
-        return read_public_key(Path(text).expanduser())
+        return read_public_key(user_path(text))
     try:
         return PublicKey.parse(text)
     except FormatError as error:

@@ -22,6 +22,7 @@ from hf_pack.gpu.settings import stated_parallelism
 from hf_pack.model.manifest import HubSource
 from hf_pack.ports import LocalGpus, Progress
 from hf_pack.steps.quiet import QUIET
+from hf_pack.user_path import user_path
 
 if TYPE_CHECKING:
     from hf_pack.gpu.choice import Choice
@@ -264,8 +265,8 @@ def _source(name: str) -> PathSource | HubSource | None:
 
     if f"{STORE_DIR}/" in name or Path(name).is_symlink():
         return None
-    if "/" in name and Path(name).expanduser().is_dir():
-        return PathSource(path=str(Path(name).expanduser().absolute()))
+    if "/" in name and (place := user_path(name)).is_dir():
+        return PathSource(path=str(place.absolute()))
     repo, _, revision = name.partition("@")
     if "/" not in repo or repo.startswith(("/", ".", "~")):
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.errors import UsageError
+from hf_pack.user_path import user_path
 
 if TYPE_CHECKING:
     from hf_pack.ports import Progress
@@ -39,7 +40,7 @@ def build(wanted: Wanted, directory: Path, store: str | None, progress: Progress
     from hf_pack.runtimes.known_issues import TITLE
 
     is_path = wanted.source.startswith(("/", "~", ".")) or os.path.lexists(wanted.source)
-    source = str(Path(wanted.source).expanduser().absolute()) if is_path else wanted.source
+    source = str(user_path(wanted.source).absolute()) if is_path else wanted.source
     place = directory / folder(source, wanted.revision, wanted.file, is_path=is_path)
     with suppress(UsageError):  # it is there, from an earlier time
         api.init(place)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.adapters.signing import keys, sigstore_service
+from hf_pack.user_path import user_path
 
 if TYPE_CHECKING:
     from hf_pack.ports import BundleVerifier
@@ -20,4 +20,4 @@ def bundle_verifier(text: str) -> BundleVerifier | None:
         return sigstore_service.SigstoreVerifier(text)
     if ":" in text:
         return None
-    return keys.verifier_in(keys.read(Path(text).expanduser()), text)
+    return keys.verifier_in(keys.read(user_path(text)), text)
