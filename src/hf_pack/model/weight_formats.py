@@ -26,6 +26,11 @@ class WeightFormat(StrEnum):
         """Whether loading such a file may run code that is in it."""
         return self in (WeightFormat.BIN, WeightFormat.PT, WeightFormat.CKPT)
 
+    @property
+    def is_safetensors(self) -> bool:
+        """Whether such a file starts with a safetensors header, whatever it is called."""
+        return self in (WeightFormat.SAFETENSORS, WeightFormat.CONSOLIDATED)
+
 
 _SUFFIXES = {
     ".safetensors": WeightFormat.SAFETENSORS,

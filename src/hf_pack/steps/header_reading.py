@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hf_pack.model.weight_formats import WeightFormat, weight_format
 from hf_pack.ports import Source, SourceFile
@@ -20,7 +20,7 @@ _SIGN = max(POINTER_LIMIT, SIGN_SIZE)  # bytes that tell a pickle or a pointer
 def first_read(file: SourceFile) -> int | None:
     """How many bytes of a file are read first to look into it; None for all."""
     weights = weight_format(file.path)
-    if weights in (WeightFormat.SAFETENSORS, WeightFormat.CONSOLIDATED):
+    if weights is not None and weights.is_safetensors:
         return _FIRST_READ
     if weights is WeightFormat.GGUF:
         return _FIRST_GGUF_READ
@@ -53,13 +53,20 @@ def safetensors_header(source: Source, file: SourceFile) -> Header:
 
 def gguf_header(source: Source, file: SourceFile) -> GgufHeader:
     """The header of one file. Raises HeaderError (truncated, malformed) and SourceError."""
+    return read_gguf_header(lambda size: source.read(file.path, size=size), file.size)
+
+
+def read_gguf_header(read: Callable[[int], bytes], file_size: int) -> GgufHeader:
+    """The header of a file of which ``read`` gives the first bytes. Raises HeaderError (truncated, malformed)."""
     size = _FIRST_GGUF_READ
     while True:
+        start = read(size)
         try:
-            return parse_prefix(source.read(file.path, size=size))
+            return parse_prefix(start)
         except NeedMoreBytes as more:
-            if more.minimum > file.size:
+            there = file_size if len(start) == size else len(start)  # whoever states the size may be wrong
+            if more.minimum > there:
                 raise HeaderError(
-                    f"header: the file is truncated, expected {more.minimum} bytes or more, found {file.size}"
+                    f"header: the file is truncated, expected {more.minimum} bytes or more, found {there}"
                 ) from None
             size = max(more.minimum, 2 * size)

@@ -181,7 +181,7 @@ class _Findings:
             self.add(path, "expected weights, found an empty file", self.fetch)
         elif looks_like_pickle(start) and not (self.gates.terms.allow_pickle and _has_another_form(path)):
             self.pickles.add(path)
-        elif weights in (WeightFormat.SAFETENSORS, WeightFormat.CONSOLIDATED):
+        elif weights is not None and weights.is_safetensors:
             self.parse(path, lambda: self.headers.__setitem__(path, safetensors_header(self.source, file)))
         elif weights is WeightFormat.GGUF:
             self.parse(path, lambda: self.ggufs.__setitem__(path, gguf_header(self.source, file)))

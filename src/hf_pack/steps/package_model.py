@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 
 from hf_pack.errors import SourceError
 from hf_pack.model.json_value import JsonObject
@@ -10,9 +11,10 @@ from hf_pack.model.lock import ModelSummary
 from hf_pack.model.published_model import PublishedModel
 from hf_pack.model.weight_formats import WeightFormat, weight_format
 from hf_pack.steps.contents import Contents, StoredContents
+from hf_pack.steps.header_reading import read_gguf_header
 from hf_pack.steps.summarise import summarise
 from hf_pack.weights import safetensors
-from hf_pack.weights.gguf import GgufHeader, NeedMoreBytes, parse_prefix
+from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.outline import outline
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, loads_object
@@ -27,7 +29,6 @@ CONFIGS = (
     "quant_config.json",
 )
 """The small files that say what a model is."""
-_FIRST_GGUF_READ = 1 << 20
 
 
 def summary_of_object(contents: StoredContents) -> ModelSummary:
@@ -89,18 +90,6 @@ def parsed(path: str, data: bytes) -> dict[str, JsonValue]:
         raise SourceError(f"{path}: {error}") from None
 
 
-def gguf_header(read: Callable[[int], bytes]) -> GgufHeader:
-    """The header of a file of which ``read`` gives the first bytes. Raises HeaderError."""
-    size = _FIRST_GGUF_READ
-    while True:
-        try:
-            return parse_prefix(read(size))
-        except NeedMoreBytes as more:
-            if more.minimum <= size:
-                raise HeaderError("header: the file is truncated") from None
-            size = max(more.minimum, 2 * size)
-
-
 def _headers(contents: StoredContents) -> tuple[list[Header], GgufHeader | None]:
     """The headers of the weights that the store holds."""
     headers: list[Header] = []
@@ -108,15 +97,19 @@ def _headers(contents: StoredContents) -> tuple[list[Header], GgufHeader | None]
     for path, digest in contents.files.items():
         kind = weight_format(path)
         try:
-            if kind is WeightFormat.SAFETENSORS:
+            if kind is not None and kind.is_safetensors:
                 prefix = contents.read(path, size=safetensors.PREFIX_SIZE) or b""
                 length = safetensors.header_length(prefix, digest.size)
                 header = contents.read(path, safetensors.PREFIX_SIZE, length) or b""
                 headers.append(safetensors.parse_header(header, digest.size))
             elif kind is WeightFormat.GGUF and gguf is None:
-                gguf = gguf_header(lambda size, path=path: contents.read(path, size=size) or b"")  # type: ignore[misc]
+                gguf = read_gguf_header(partial(_start, contents, path), digest.size)
         except HeaderError as error:
             raise SourceError(
                 f"{contents.store_path}: {path} is broken: {error}", hint=f"hf-pack verify {contents.store_path}"
             ) from None
     return headers, gguf
+
+
+def _start(contents: StoredContents, path: str, size: int) -> bytes:
+    return contents.read(path, size=size) or b""

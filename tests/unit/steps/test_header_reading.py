@@ -6,7 +6,7 @@ import pytest
 from tests.models import gguf, safetensors
 from tests.sources import MemorySource
 
-from hf_pack.steps.header_reading import gguf_header, safetensors_header
+from hf_pack.steps.header_reading import gguf_header, read_gguf_header, safetensors_header
 from hf_pack.weights.weights_error import HeaderError
 
 
@@ -36,3 +36,9 @@ def test_a_truncated_gguf_header() -> None:
     source = MemorySource({"m.gguf": long_gguf(200_000)[:-1]})
     with pytest.raises(HeaderError, match="header: the file is truncated, expected"):
         gguf_header(source, source.listing.files[0])
+
+
+def test_a_gguf_that_ends_before_its_stated_size() -> None:
+    data = long_gguf(10)[:-1]
+    with pytest.raises(HeaderError, match=f"header: the file is truncated, expected .* found {len(data)}$"):
+        read_gguf_header(lambda size: data[:size], 1 << 40)

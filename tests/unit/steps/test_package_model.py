@@ -12,6 +12,7 @@ from tests.models import as_json, safetensors, tiny_model, write_flat
 
 from hf_pack import wiring
 from hf_pack.adapters.binary_cache import BinaryCache
+from hf_pack.adapters.local.source import open_source
 from hf_pack.adapters.nar_packer import NarFiles
 from hf_pack.api.checking import matrix
 from hf_pack.errors import UsageError
@@ -23,6 +24,7 @@ from hf_pack.steps.check import facts_of_entry, facts_of_object, facts_of_packag
 from hf_pack.steps.contents import StoredContents, stored_contents
 from hf_pack.steps.describe import describe
 from hf_pack.steps.publish import publish
+from hf_pack.steps.source_facts import facts_of_source
 from hf_pack.steps.trust import Trust
 from hf_pack.steps.variants import published, published_like
 from hf_pack.weights.outline import outline
@@ -101,3 +103,18 @@ def test_why_a_package_is_broken_comes_from_its_weights(tmp_path: Path) -> None:
     bench.build(NAME)
     found = facts_of_object(contents(bench)).quantization
     assert found.broken and found.notes
+
+
+def test_weights_under_mistrals_own_names_are_known_from_lock_store_and_source_alike(tmp_path: Path) -> None:
+    bench = new_bench(tmp_path)
+    model = dict(tiny_model())
+    model["consolidated.safetensors"] = model.pop("model.safetensors")
+    model["params.json"] = as_json({"dim": 16})
+    place = write_flat(tmp_path / "acme--tiny-llm", model)
+    bench.add(place)
+    bench.build(NAME)
+    locked = facts_of_package(bench.load(NAME), bench.store)
+    assert locked.weight_parts
+    assert facts_of_object(contents(bench)).weight_parts == locked.weight_parts
+    source = facts_of_source(open_source(place))
+    assert (source.weight_parts, source.weight_size) == (locked.weight_parts, locked.weight_size)
