@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 
 from hf_pack.formats.hashes import Hash
+from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model import published_model
 from hf_pack.model.document import Problem, Problems, Table, show
@@ -80,6 +81,11 @@ class Published:
     def with_signatures(self, signatures: Iterable[str]) -> Published:
         """The same entry with these signatures too, each once, sorted."""
         return replace(self, signatures=tuple(sorted({*self.signatures, *signatures})))
+
+    def signed_by(self, keys: Iterable[SecretKey]) -> Published:
+        """The same entry with a signature of each key, beside those that it has."""
+        text = self.fingerprint()
+        return self.with_signatures(key.sign(text) for key in keys)
 
     def format(self) -> bytes:
         """The object's bytes; :func:`parse` gives the value back."""

@@ -70,8 +70,7 @@ def archive(
             require_provable(found, keys)
             objects |= {info.store_path: info for info in found}
             if is_package(store_path, store):
-                entry = describe(found[-1], sum(info.nar_size for info in found), store)
-                entries.append(entry.with_signatures(key.sign(entry.fingerprint()) for key in keys))
+                entries.append(describe(found[-1], sum(info.nar_size for info in found), store).signed_by(keys))
         _refuse_second_content(entries)
         signatures = {signature_key(store_path): bundle for store_path, bundle in bundles.items()}
         small = _small(objects.values(), entries, keys, signatures)

@@ -110,8 +110,7 @@ def publish(
         if bundle is not None:
             storage.put(signature_key(store_path), bundle)
         if entry is not None:
-            signed = entry.with_signatures(key.sign(entry.fingerprint()) for key in keys)
-            entry = write_entry(signed, storage)
+            entry = write_entry(entry.signed_by(keys), storage)
             write_index(entry, storage)
     return Shipped(
         store_path=store_path,

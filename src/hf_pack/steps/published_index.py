@@ -35,7 +35,7 @@ def write_entry(entry: Published, storage: ObjectStorage) -> Published:
     if storage.put(entry.key, entry.format(), replace=False):
         return entry
     there = _read_entry(entry.key, storage)
-    if there is None or there.with_signatures(()).fingerprint() != entry.fingerprint():
+    if there is None or there.fingerprint() != entry.fingerprint():
         # Written by another hf-pack, whose words may differ; the store path is the same, so it is as true.
         return there or entry
     signed = there.with_signatures(entry.signatures)

@@ -74,7 +74,6 @@ class StoreAsCache:
         if entry is None:
             with suppress(StoreError, SourceError):
                 size = sum(one.nar_size for one in closure(info.store_path, self.store))
-                entry = describe(info, size, self.store)
-                entry = entry.with_signatures(key.sign(entry.fingerprint()) for key in self.keys)
+                entry = describe(info, size, self.store).signed_by(self.keys)
                 self._entries[info.store_path] = entry
         return entry
