@@ -68,9 +68,9 @@ class BinaryCache:
         if info.compression == "none":
             yield from self._chunks(info, 0, None)
             return
-        method = _zstd if info.compression == _ZSTD else _by_the_standard_library
+        compressed = self._plausible(info)
         try:
-            yield from method(info.compression, self._plausible(info))
+            yield from _zstd(compressed) if info.compression == _ZSTD else decompressed(info.compression, compressed)
         except FormatError as error:
             raise IntegrityError(f"{self._name}: {info.url} of {info.store_path} is damaged: {error}") from None
 
@@ -167,11 +167,7 @@ def _joined(parts: Iterable[ByteRange]) -> Iterator[ByteRange]:
         yield run
 
 
-def _by_the_standard_library(method: str, compressed: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    return decompressed(method, compressed)
-
-
-def _zstd(_method: str, compressed: Iterable[bytes | memoryview]) -> Iterator[bytes]:
+def _zstd(compressed: Iterable[bytes | memoryview]) -> Iterator[bytes]:
     """The stream's bytes in pieces of 1 MiB at most, whatever it holds. Raises FormatError for damage."""
     import zstandard
 

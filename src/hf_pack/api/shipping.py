@@ -92,8 +92,9 @@ def export_archive(
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     keys = [read_secret_key(Path(path)) for path in sign]
     store_paths = [locate(name, place, chosen) for name in names]
+    policy = wiring.read_policy(place)
     for name, store_path in zip(names, store_paths, strict=True):
-        require_redistributable(name, store_path, place, chosen, wiring.read_policy(place), told=redistribute)
+        require_redistributable(name, store_path, place, chosen, policy, told=redistribute)
     found = {path: bundle_of(name, place, path) for name, path in zip(names, store_paths, strict=True)}
     bundles = {path: bundle for path, bundle in found.items() if bundle is not None}
     write = write_to_stdout if output == "-" else partial(write_archive, Path(output).absolute())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import TypeVar
 
 from hf_pack.errors import IntegrityError, PolicyError, UsageError
 from hf_pack.expressions import model_pack, oci_package
@@ -40,9 +39,6 @@ MODEL_PACK_TAG = "-modelpack"  #: what the artifact's own tag ends in, for tools
 
 _QUESTIONS_AT_ONCE = 8
 _UPLOADS_AT_ONCE = 4
-_CHUNK = 1 << 20
-
-Result = TypeVar("Result")
 
 
 class Shape(StrEnum):
@@ -135,7 +131,7 @@ def publish(
     members: list[tuple[str, Descriptor, bytes]] = []
     if shape is not Shape.IMAGE:
         manifest = _model_pack(package, facts, tree, said, contents)
-        members.append(("modelpack", _member(manifest), manifest.format()))
+        members.append(("modelpack", *_member(manifest)))
     if shape is not Shape.MODELPACK:
         layers, more = _image_layers(package, tree, digests, contents, progress)
         for architecture in ARCHITECTURES:
@@ -143,7 +139,7 @@ def publish(
             contents[digest_of(config)] = Joined((config,))
             image = Manifest(config=_described(IMAGE_CONFIG, config), layers=layers, annotations=said | more)
             platform = f"linux/{architecture}"
-            members.append((platform, _member(image, platform=platform), image.format()))
+            members.append((platform, *_member(image, platform)))
     sent, uploaded = _send(contents, repository, progress)
     for name, _, data in members:
         alias = tag + MODEL_PACK_TAG if name == "modelpack" and tags_artifact else None
@@ -288,14 +284,9 @@ def _described(media_type: str, data: bytes, annotations: Mapping[str, str] | No
     return Descriptor(media_type=media_type, digest=digest_of(data), size=len(data), annotations=annotations or {})
 
 
-def _member(manifest: Manifest, *, platform: str | None = None) -> Descriptor:
+def _member(manifest: Manifest, platform: str | None = None) -> tuple[Descriptor, bytes]:
     data = manifest.format()
-    return Descriptor(
-        media_type=MANIFEST,
-        digest=digest_of(data),
-        size=len(data),
-        platform=platform,
-    )
+    return replace(_described(MANIFEST, data), platform=platform), data
 
 
 def _size(piece: bytes | Readable | Blob) -> int:

@@ -111,8 +111,13 @@ def find(store_path: StorePath, caches: Sequence[ObjectCache]) -> Offer:
             return Offer(info=info, cache=cache)
     if problems:
         raise problems[0]
+    raise in_no_cache(store_path, caches)
+
+
+def in_no_cache(store_path: StorePath, caches: Sequence[ObjectCache]) -> HubError:
+    """The error that names the caches which were asked."""
     places = "".join(f"\n  {cache.name}: does not have it" for cache in caches)
-    raise HubError(f"{store_path} is in no cache{places}", hint="hf-pack search --from URL lists what a cache has")
+    return HubError(f"{store_path} is in no cache{places}", hint="hf-pack search --from URL lists what a cache has")
 
 
 def _in_order(offers: Mapping[StorePath, Offer]) -> Iterator[list[Offer]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hf_pack.errors import HubError, PolicyError, UsageError
+from hf_pack.errors import PolicyError, UsageError
 from hf_pack.formats.fingerprint import fingerprint
 from hf_pack.formats.signing import verify
 from hf_pack.formats.store_path import StorePath
@@ -15,7 +15,7 @@ from hf_pack.model.signature_policy import SignaturePolicy
 from hf_pack.ports import ObjectCache, Progress, Store
 from hf_pack.steps.locate import parse_store_path
 from hf_pack.steps.published_index import read_index
-from hf_pack.steps.pull import Brought, bring
+from hf_pack.steps.pull import Brought, bring, in_no_cache
 from hf_pack.steps.trust import Trust, refusal
 
 _SHOWN = 8  #: versions in a message
@@ -171,8 +171,7 @@ def require_origin(store_path: StorePath, caches: Sequence[ObjectCache], store: 
                 return
             names |= {signature.partition(":")[0] for signature in info.signatures}
     if not described:
-        places = "".join(f"\n  {cache.name}: does not have it" for cache in caches)
-        raise HubError(f"{store_path} is in no cache{places}", hint="hf-pack search --from URL lists what a cache has")
+        raise in_no_cache(store_path, caches)
     raise PolicyError(
         f"no trusted key signed {store_path}\n  Sig: found {', '.join(sorted(names)[:_SHOWN]) or 'none'}"
         + "".join(_reason(store_path, cache, trust) for cache in caches),

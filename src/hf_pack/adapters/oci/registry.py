@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urljoin
 
 from hf_pack.adapters.oci.connection import Action, Refused, RegistryConnection
 from hf_pack.adapters.oci.logins import Login
@@ -203,11 +203,10 @@ class RegistryRepository:
         url = location + ("&" if "?" in location else "?") + "digest=" + quote(digest)
         headers = {"Content-Type": _OCTETS, "Content-Length": str(size)}
         answer = self._connection.ask_once("PUT", url, headers=headers, body=body)
+        self._memory.forget(self._key(digest))
         if answer.status in (404, 408) or answer.status >= 500:
             answer.close()
-            self._memory.forget(self._key(digest))
             raise ConnectionError(f"HTTP {answer.status}")
-        self._memory.forget(self._key(digest))
         if answer.status == 201:
             answer.close()
             return body.sent
@@ -246,8 +245,6 @@ class RegistryRepository:
         answer.close()
         if location is None:
             raise HubError(f"{self.name}: the registry does not say where an upload goes on")
-        from urllib.parse import urljoin
-
         return urljoin(url, location)
 
 
