@@ -48,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> None:
-    from hf_pack.steps.package_model import summary_of_object
+    from hf_pack.steps.package_model import engine_parameters, summary_of_object
 
     model = summary_of_object(contents)
     if arguments.json:
@@ -62,17 +62,11 @@ def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> Non
             ("licence", str(contents.provenance.get("licence") or "not stated")),
             *_model_rows(model),
             *(("note", note) for note in model.notes),
-            *(("engine", f"{runtime}: {_settings(table)}") for runtime, table in _engine_parameters(contents)),
+            *(("engine", f"{runtime}: {_settings(table)}") for runtime, table in engine_parameters(contents).items()),
             ("size", size_words(sum(digest.size for digest in contents.files.values()))),
         ]
     )
     table([("", path, size_words(digest.size)) for path, digest in contents.files.items()], right=frozenset({2}))
-
-
-def _engine_parameters(contents: StoredContents) -> list[tuple[str, JsonObject]]:
-    tables = contents.provenance.get("engine_parameters")
-    named = tables.items() if isinstance(tables, dict) else ()
-    return [(runtime, table) for runtime, table in named if isinstance(table, dict)]
 
 
 def _settings(parameters: JsonObject) -> str:
