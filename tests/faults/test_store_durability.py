@@ -25,7 +25,8 @@ BLOB = Blob(name="w.bin", sha256=Hash.sha256_of(CONTENTS), size=len(CONTENTS))
 
 
 class Calls:
-    """What happened, in order: ``write`` and ``fsync`` of an inode, ``rename`` to a path, ``commit`` of the database.
+    """What happened, in order: ``write`` and ``fsync`` of an inode, ``rename`` and ``symlink`` to a path, ``commit`` of
+    the database.
 
     At a rename, ``moved`` gets the inodes of the files and directories that it moved.
     """
@@ -37,6 +38,7 @@ class Calls:
             self._watch(patch, name, lambda fd, *_: ("write", os.fstat(fd).st_ino))
         self._watch(patch, "fsync", lambda fd: ("fsync", os.fstat(fd).st_ino))
         self._watch(patch, "rename", self._rename)
+        self._watch(patch, "symlink", lambda _target, link, *_: ("symlink", str(link)))
 
     def watch_database(self, store: EmbeddedStore) -> None:
         with store._database.writing() as connection:
@@ -118,6 +120,21 @@ def test_bytes_then_the_rename_then_its_directory_then_the_record(
     if stat.S_ISDIR(real_path.stat().st_mode):  # its mode changes when it is in its place
         assert renamed < calls.last("fsync", real_path.stat().st_ino) < directory
     assert [event for event, _ in calls.events[directory:]].count("commit") == 1
+
+
+def test_a_root_is_on_disk_when_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = tmp_path / "x.lock"
+    owner.touch()
+    with EmbeddedStore(tmp_path / "root") as store:
+        path = _add(store, tmp_path / "source")
+        calls = Calls(monkeypatch)
+        store.add_root(owner, [path])
+        monkeypatch.undo()
+    ours = tmp_path / "root" / "nix" / "var" / "nix" / "gcroots" / "hf-pack"
+    (folder,) = (found for found in ours.iterdir() if found.is_dir())
+    made = calls.last("symlink", str(folder / path.base_name))
+    for directory in (folder, ours):
+        assert 0 <= made < calls.last("fsync", directory.stat().st_ino)
 
 
 def test_the_database_waits_for_the_disk(tmp_path: Path) -> None:

@@ -48,8 +48,12 @@ def add(layout: StoreLayout, owner: Path, store_paths: Iterable[StorePath]) -> N
             (folder / OWNER).symlink_to(place)
         if _made_at(folder) != (here := _here(layout)):
             durable.replace_symlink(folder / _MADE_AT, here)
-        for name in sorted(wanted.keys() - present):
+        missing = sorted(wanted.keys() - present)
+        for name in missing:
             (folder / name).symlink_to(wanted[name])
+        if missing:  # on disk too, before anybody relies on them
+            durable.sync(folder)
+            durable.sync(layout.our_roots)
         # What is not wanted goes last: a collector sees too much rather than too little.
         for name in present - wanted.keys() - {OWNER, _MADE_AT}:
             (folder / name).unlink()
