@@ -13,7 +13,7 @@ from hf_pack.gpu.catalogue import GIB, MIB, Gpu
 from hf_pack.gpu.facts import Facts
 from hf_pack.gpu.settings import ONLINE_FP8, SGLANG, Settings
 from hf_pack.weights.cache_layers import Shape, language_config
-from hf_pack.weights.strict_json import whole
+from hf_pack.weights.strict_json import first, whole
 from hf_pack.weights.tensor_parts import Part
 
 
@@ -143,9 +143,7 @@ def memory_of(facts: Facts, shape: Shape, settings: Settings, gpu: Gpu) -> Memor
 def _inner_size(facts: Facts, shape: Shape) -> int:
     """Values between the two products of a feed-forward layer; of experts, those that one token visits."""
     text = language_config(facts.config)
-    experts = next(
-        (n for key in ("num_experts_per_tok", "num_experts_per_token", "moe_topk") if (n := whole(text.get(key)))), None
-    )
+    experts = first(text, "num_experts_per_tok", "num_experts_per_token", "moe_topk")
     width = whole(text.get("moe_intermediate_size")) or shape.intermediate_size or 4 * (shape.hidden_size or 4096)
     if experts is None:
         return shape.intermediate_size or width

@@ -7,12 +7,12 @@ same. A model that this module does not know gives None, never a guess.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from hf_pack.weights.layer_kinds import layer_kinds
+from hf_pack.weights.layer_kinds import layer_count, layer_kinds
 from hf_pack.weights.model_facts import language_configs
-from hf_pack.weights.strict_json import JsonValue, child, whole
+from hf_pack.weights.strict_json import JsonValue, child, first, whole
 
 Config = Mapping[str, JsonValue]
 Kind = Literal["full", "sliding", "chunked", "mla", "state"]
@@ -85,12 +85,12 @@ def shape_of(config: Config) -> Shape:
         )
     return Shape(
         layers=_layers(text),
-        attention_heads=_first(text, "num_attention_heads", "n_head", "num_heads"),
-        hidden_size=_first(text, "hidden_size", "n_embd", "d_model", "dim"),
+        attention_heads=first(text, "num_attention_heads", "n_head", "num_heads"),
+        hidden_size=first(text, "hidden_size", "n_embd", "d_model", "dim"),
         intermediate_size=_intermediate(text),
-        vocabulary=_first(text, "vocab_size"),
+        vocabulary=first(text, "vocab_size"),
         tied=tied is True,
-        hidden_layers=_first(text, "num_hidden_layers", "n_layer", "num_layers", "n_layers"),
+        hidden_layers=layer_count(text),
     )
 
 
@@ -106,40 +106,29 @@ def _layers(text: Config) -> tuple[CacheLayers, ...] | None:
                 return None
             if one.kind == "state" or one.width:
                 found[one] = found.get(one, 0) + 1
-    return tuple(
-        CacheLayers(
-            kind=one.kind,
-            count=count,
-            heads=one.heads,
-            width=one.width,
-            window=one.window,
-            state_values=one.state_values,
-            float_values=one.float_values,
-            float_bytes=one.float_bytes,
-        )
-        for one, count in found.items()
-    )
+    return tuple(replace(one, count=count) for one, count in found.items())
 
 
 def _one_layer(text: Config, kind: str) -> CacheLayers | None:
-    if kind in ("none", "moe"):
-        return CacheLayers(kind="full", count=1)
-    if kind in ("full", "sliding", "chunked"):
-        return _attention(text, kind)
+    match kind:
+        case "none":
+            return CacheLayers(kind="full", count=1)
+        case "full" | "sliding" | "chunked":
+            return _attention(text, kind)
     return _state(text, kind)
 
 
-def _attention(text: Config, kind: str) -> CacheLayers | None:
+def _attention(text: Config, kind: Literal["full", "sliding", "chunked"]) -> CacheLayers | None:
     rank = whole(text.get("kv_lora_rank"))
     if rank is not None and text.get("model_type") in _MLA_TYPES and text.get("use_mla") is not False:
         rope = whole(text.get("qk_rope_head_dim"))
         return None if rope is None else CacheLayers(kind="mla", count=1, width=rank + rope)
-    heads = _first(text, "num_attention_heads", "n_head", "num_heads")
-    hidden = _first(text, "hidden_size", "n_embd", "d_model")
+    heads = first(text, "num_attention_heads", "n_head", "num_heads")
+    hidden = first(text, "hidden_size", "n_embd", "d_model")
     if heads is None or hidden is None:
         return None
     kv_heads = _kv_heads(text, heads)
-    key = _first(text, "head_dim", "attention_head_dim", "kv_channels") or hidden // heads
+    key = first(text, "head_dim", "attention_head_dim", "kv_channels") or hidden // heads
     if kind == "full" and text.get("model_type") in ("gemma4", "gemma4_text"):
         key = whole(text.get("global_head_dim")) or key
         kv_heads = whole(text.get("num_global_key_value_heads")) or kv_heads
@@ -156,13 +145,7 @@ def _attention(text: Config, kind: str) -> CacheLayers | None:
     if kind != "full" and window is None:
         kind = "full"
     value = whole(text.get("v_head_dim")) if text.get("model_type") in ("mimo_v2_flash", "mimo_v2") else None
-    return CacheLayers(
-        kind="sliding" if kind == "sliding" else "chunked" if kind == "chunked" else "full",
-        count=1,
-        heads=kv_heads,
-        width=key + (value or key),
-        window=window,
-    )
+    return CacheLayers(kind=kind, count=1, heads=kv_heads, width=key + (value or key), window=window)
 
 
 def _kv_heads(text: Config, heads: int) -> int:
@@ -172,11 +155,9 @@ def _kv_heads(text: Config, heads: int) -> int:
         return 1 if text.get("multi_query") is True else heads
     if text.get("model_type") == "gpt_bigcode":
         return 1 if text.get("multi_query", True) is True else heads
-    if text.get("model_type") == "mpt":
+    if text.get("model_type") in ("mpt", "dbrx"):
         return whole((child(text, "attn_config") or {}).get("kv_n_heads")) or heads
-    if text.get("model_type") == "dbrx":
-        return whole((child(text, "attn_config") or {}).get("kv_n_heads")) or heads
-    found = _first(text, "num_key_value_heads", "n_head_kv", "num_kv_heads", "multi_query_group_num")
+    found = first(text, "num_key_value_heads", "n_head_kv", "num_kv_heads", "multi_query_group_num")
     return found or heads
 
 
@@ -190,12 +171,12 @@ def _state(text: Config, kind: str) -> CacheLayers | None:
     if kind == "mamba1":
         return _mamba1(text)
     if kind == "short-conv":
-        hidden, kernel = _first(text, "hidden_size"), _first(text, "conv_L_cache")
+        hidden, kernel = first(text, "hidden_size"), first(text, "conv_L_cache")
         if hidden is None or kernel is None:
             return None
         return CacheLayers(kind="state", count=1, state_values=(kernel - 1) * hidden)
     if kind == "lightning":
-        heads, size = _first(text, "num_attention_heads"), _first(text, "head_dim")
+        heads, size = first(text, "num_attention_heads"), first(text, "head_dim")
         if heads is None or size is None:
             return None
         return CacheLayers(kind="state", count=1, float_values=heads * size * size)
@@ -228,11 +209,11 @@ def _kimi_delta(text: Config) -> CacheLayers | None:
 
 
 def _mamba2(text: Config) -> CacheLayers | None:
-    heads = _first(text, "mamba_num_heads", "mamba_n_heads", "n_mamba_heads", "num_heads")
-    size = _first(text, "mamba_head_dim", "mamba_d_head", "mamba_headdim", "head_dim")
-    state = _first(text, "ssm_state_size", "mamba_d_state", "state_size")
-    groups = _first(text, "n_groups", "mamba_n_groups", "mamba_ngroups") or 1
-    kernel = _first(text, "conv_kernel", "mamba_d_conv", "conv_kernel_size")
+    heads = first(text, "mamba_num_heads", "mamba_n_heads", "n_mamba_heads", "num_heads")
+    size = first(text, "mamba_head_dim", "mamba_d_head", "mamba_headdim", "head_dim")
+    state = first(text, "ssm_state_size", "mamba_d_state", "state_size")
+    groups = first(text, "n_groups", "mamba_n_groups", "mamba_ngroups") or 1
+    kernel = first(text, "conv_kernel", "mamba_d_conv", "conv_kernel_size")
     if heads is None or size is None or state is None or kernel is None:
         return None
     inner = heads * size
@@ -246,11 +227,11 @@ def _mamba2(text: Config) -> CacheLayers | None:
 
 
 def _mamba1(text: Config) -> CacheLayers | None:
-    hidden = _first(text, "hidden_size", "d_model")
-    state = _first(text, "mamba_d_state", "state_size")
-    kernel = _first(text, "mamba_d_conv", "conv_kernel")
-    inner = _first(text, "intermediate_size") if text.get("model_type") in ("mamba", "falcon_mamba") else None
-    expand = _first(text, "mamba_expand", "expand")
+    hidden = first(text, "hidden_size", "d_model")
+    state = first(text, "mamba_d_state", "state_size")
+    kernel = first(text, "mamba_d_conv", "conv_kernel")
+    inner = first(text, "intermediate_size") if text.get("model_type") in ("mamba", "falcon_mamba") else None
+    expand = first(text, "mamba_expand", "expand")
     if inner is None and hidden is not None and expand is not None:
         inner = hidden * expand
     if inner is None or state is None or kernel is None:
@@ -273,14 +254,6 @@ def _state_bytes(text: Config, default: int = 4) -> int:
 
 
 def _intermediate(text: Config) -> int | None:
-    dense = _first(text, "intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim")
-    hidden = _first(text, "hidden_size", "n_embd", "d_model")
+    dense = first(text, "intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim")
+    hidden = first(text, "hidden_size", "n_embd", "d_model")
     return dense or (4 * hidden if hidden is not None else None)
-
-
-def _first(text: Config, *keys: str) -> int | None:
-    for key in keys:
-        found = whole(text.get(key))
-        if found is not None and found > 0:
-            return found
-    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hf_pack.weights.strict_json import JsonValue, child, whole
+from hf_pack.weights.strict_json import JsonValue, child, first, whole
 
 Config = Mapping[str, JsonValue]
 
@@ -45,6 +45,11 @@ _UNKNOWN = frozenset(
 _HYBRIDS = frozenset({"jamba", "bamba", "nemotron_h", "kimi_linear", "minimax_m1", "minimax_text_01"})
 
 
+def layer_count(text: Config) -> int | None:
+    """How many layers a model has, its draft's not among them."""
+    return first(text, "num_hidden_layers", "n_layer", "num_layers", "n_layers")
+
+
 def layer_kinds(text: Config) -> tuple[str, ...] | None:
     """The kind of each layer: full, sliding, chunked, none, or a state's name; ``a+b`` for both in one layer.
 
@@ -53,10 +58,8 @@ def layer_kinds(text: Config) -> tuple[str, ...] | None:
     model_type = text.get("model_type")
     if model_type in _ENCODERS:
         return ()
-    count = next(
-        (n for key in ("num_hidden_layers", "n_layer", "num_layers", "n_layers") if (n := whole(text.get(key)))), None
-    )
-    if count is None or not 0 < count <= 10_000 or model_type in _UNKNOWN:
+    count = layer_count(text)
+    if count is None or count > 10_000 or model_type in _UNKNOWN:
         return None
     kinds = _hybrid(text, count)
     if kinds is None and model_type not in _HYBRIDS:

@@ -9,7 +9,7 @@ from hf_pack.model.json_value import JsonValue
 from hf_pack.model.strict_json import DEPTH_LIMIT
 from hf_pack.weights.weights_error import HeaderError
 
-__all__ = ["DEPTH_LIMIT", "JsonValue", "child", "kind_of", "loads", "loads_object", "whole"]
+__all__ = ["DEPTH_LIMIT", "JsonValue", "child", "first", "kind_of", "loads", "loads_object", "whole"]
 
 
 def loads(data: bytes) -> JsonValue:
@@ -47,3 +47,8 @@ def child(value: Mapping[str, JsonValue] | None, key: str) -> Mapping[str, JsonV
 def whole(value: object) -> int | None:
     """``value`` where it is an integer (true and false are not), else None."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def first(value: Mapping[str, JsonValue], *keys: str) -> int | None:
+    """The integer over 0 under the first of ``keys`` that has one."""
+    return next((found for key in keys if (found := whole(value.get(key))) is not None and found > 0), None)
