@@ -20,6 +20,7 @@ from tests import stand_in_runtime
 from tests.cli.conftest import Damage, Place, Ran
 from tests.models import COMMIT, REPO_ID, tiny_model, write_hf_cache
 
+from hf_pack.adapters.runtimes_here.server import ServerProcess
 from hf_pack.api import checking
 from hf_pack.cli.commands.serve import seconds
 from hf_pack.cli.serving import port
@@ -270,8 +271,14 @@ class TestRefusals:
             machine.install("tritonserver")
             ran = place.run("serve", "tiny-llm", "--runtime", "triton", "--port", str(number - 2))
             self.refused(ran, f"port {number} of 127.0.0.1 is taken")  # metrics
-        ran = place.run("serve", "tiny-llm", "--runtime", "vllm", "--host", "no.such.host.invalid")
-        self.refused(ran, "no.such.host.invalid is no address of this machine")
+        for host in ("no.such.host.invalid", "an..empty.part", "a" * 64):
+            ran = place.run("serve", "tiny-llm", "--runtime", "vllm", "--host", host)
+            self.refused(ran, f"{host} is no address of this machine")
+
+    def test_a_port_that_is_none(self, place: Place, machine: Machine, package: str) -> None:
+        machine.install("tritonserver")
+        ran = place.run("serve", "tiny-llm", "--runtime", "triton", "--host", "::1", "--port", "65534")
+        self.refused(ran, "65536 is no port\n  expected 65535 at most", "--port NUMBER")  # metrics
 
     def test_a_version_that_the_package_is_not_for(self, place: Place, machine: Machine) -> None:
         machine.install("vllm")
@@ -595,6 +602,29 @@ class TestSmoke:
         assert log.name in ran.err
         if behaviour == "exits":
             assert "  a key is unknown\n" in ran.err
+        assert gone(machine.started()["pid"])
+
+    @pytest.mark.parametrize(("behaviour", "problem"), [("silent", "answered without any text"), ("ok", "")])
+    def test_a_log_that_was_taken_away(
+        self,
+        place: Place,
+        machine: Machine,
+        package: str,
+        monkeypatch: pytest.MonkeyPatch,
+        behaviour: str,
+        problem: str,
+    ) -> None:
+        machine.install("vllm")
+        monkeypatch.setenv("STAND_IN", behaviour)
+        accepts = ServerProcess.accepts
+
+        def tidied(server: ServerProcess) -> bool:
+            server._log.unlink(missing_ok=True)
+            return accepts(server)
+
+        monkeypatch.setattr(ServerProcess, "accepts", tidied)
+        ran = place.run("serve", "tiny-llm", "--smoke")
+        assert (ran.code, problem in ran.err) == (1 if problem else 0, True)
         assert gone(machine.started()["pid"])
 
     def test_what_triton_says_is_told(

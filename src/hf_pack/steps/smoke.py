@@ -63,8 +63,10 @@ def smoke(prepared: Prepared, machine: Machine, prompt: str, timeout: float, log
     except Error as error:
         problem = error.message
     finally:
-        lines = server.last_lines(_LINES)
-        server.stop()
+        try:
+            lines = server.last_lines(_LINES)  # before what it says of its end
+        finally:
+            server.stop()
     return Smoked(
         start_seconds=start_seconds,
         load_seconds=load_seconds,

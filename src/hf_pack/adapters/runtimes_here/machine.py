@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hf_pack.adapters.runtimes_here.server import ServerProcess
     from hf_pack.model.launch import InstalledRuntime, Launch
 
+_HIGHEST_PORT = 65535
+
 
 @dataclass(frozen=True)
 class ThisMachine:
@@ -31,12 +33,13 @@ class ThisMachine:
 
     def is_free(self, host: str, port: int) -> bool:
         """See :class:`hf_pack.ports.Machine`."""
+        if port > _HIGHEST_PORT:  # the resolver would take another one instead
+            raise UsageError(f"{port} is no port\n  expected {_HIGHEST_PORT} at most", hint="--port NUMBER")
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        except OSError as error:
-            raise UsageError(
-                f"{host} is no address of this machine: {error.strerror}", hint="--host 127.0.0.1"
-            ) from None
+        except (OSError, UnicodeError) as error:  # a name with a part that is empty or too long
+            reason = error.strerror if isinstance(error, OSError) else "no name"
+            raise UsageError(f"{host} is no address of this machine: {reason}", hint="--host 127.0.0.1") from None
         return all(_can_listen(family, address) for family, _, _, _, address in found)
 
     def free_port(self, count: int) -> int:
@@ -45,7 +48,8 @@ class ThisMachine:
             with socket.socket() as first:
                 first.bind(("127.0.0.1", 0))
                 port: int = first.getsockname()[1]
-            if port + count <= 65536 and all(self.is_free("127.0.0.1", port + more) for more in range(count)):
+            last = port + count - 1
+            if last <= _HIGHEST_PORT and all(self.is_free("127.0.0.1", number) for number in range(port, last + 1)):
                 return port
 
     def may_write_as_root(self, place: Path) -> bool:

@@ -75,7 +75,10 @@ class ServerProcess:
 
     def last_lines(self, count: int) -> tuple[str, ...]:
         """See :class:`hf_pack.ports.Server`."""
-        return tuple(self._log.read_text(errors="replace").splitlines()[-count:])
+        try:
+            return tuple(self._log.read_text(errors="replace").splitlines()[-count:])
+        except OSError:  # somebody tidied up
+            return ()
 
     def stop(self) -> None:
         """See :class:`hf_pack.ports.Server`.

@@ -125,7 +125,7 @@ def _smoke(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) 
     with ended_by_a_signal():
         smoked = smoke(prepared, machine, arguments.prompt, arguments.timeout, log, TerminalProgress())
     if not smoked.problem:
-        log.unlink()
+        log.unlink(missing_ok=True)
     if arguments.json:
         print_json({**serving.document(prepared), "ok": not smoked.problem, "smoke": smoked})
         return 1 if smoked.problem else 0
