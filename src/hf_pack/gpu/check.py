@@ -18,7 +18,7 @@ from hf_pack.weights.cache_layers import shape_of
 from hf_pack.weights.quantization import Quantization
 from hf_pack.weights.quantization_scheme import schemes
 
-_AUTO_FIT = 2048  #: tokens; a length under it is no use to anybody
+USEFUL = 2048  #: tokens; a shorter context is of no use to anybody
 
 
 class Verdict(StrEnum):
@@ -162,10 +162,10 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
     longest = cache.longest(kv.likely, limit)
     length = settings.max_model_len
     if settings.auto_fit:
-        length = max(min(longest, limit), min(_AUTO_FIT, limit))
+        length = max(min(longest, limit), min(USEFUL, limit))
     wanted = options.concurrency or 1
     sure = cache.longest(kv.low, limit)
-    if settings.runtime == SGLANG and not settings.stated_len and sure < length and sure >= min(_AUTO_FIT, limit):
+    if settings.runtime == SGLANG and not settings.stated_len and sure < length and sure >= min(USEFUL, limit):
         reasons.append(
             Reason.warning(f"SGLang starts, and refuses requests longer than about {longest:,} of {length:,} tokens")
         )
@@ -219,38 +219,29 @@ def _changes(
     """What was tried with the same arithmetic and fits; nothing is proposed that does not."""
     sure = answer.sure_model_len or 0
     rounded = sure // 1024 * 1024 or sure
-    attempts: list[tuple[str, str, Sequence[Gpu], Options]] = []
-    if rounded >= min(_AUTO_FIT, answer.context_length or _AUTO_FIT):
-        attempts.append(
-            ("a shorter context", f"--max-model-len {rounded}", gpus, replace(options, max_model_len=rounded))
-        )
+    attempts: list[tuple[str, str, Options]] = []
+    if rounded >= min(USEFUL, answer.context_length or USEFUL):
+        attempts.append(("a shorter context", f"--max-model-len {rounded}", replace(options, max_model_len=rounded)))
     if answer.kv_dtype == "auto" and common(gpus).sm >= 89:
-        attempts.append(("an FP8 KV cache", "--kv-dtype fp8", gpus, replace(options, kv_dtype="fp8")))
+        attempts.append(("an FP8 KV cache", "--kv-dtype fp8", replace(options, kv_dtype="fp8")))
     if options.concurrency and options.concurrency > 1 and answer.concurrency and answer.concurrency >= 1:
         fewer = int(answer.concurrency)
-        attempts.append(("fewer requests at once", f"--concurrency {fewer}", gpus, replace(options, concurrency=fewer)))
+        attempts.append(("fewer requests at once", f"--concurrency {fewer}", replace(options, concurrency=fewer)))
     more_memory = 0.9 if runtime == SGLANG else 0.95
     if options.memory_fraction is None:
-        attempts.append(
-            (
-                "a larger share of the memory",
-                f"--memory-fraction {more_memory}",
-                gpus,
-                replace(options, memory_fraction=more_memory),
-            )
-        )
+        larger = replace(options, memory_fraction=more_memory)
+        attempts.append(("a larger share of the memory", f"--memory-fraction {more_memory}", larger))
+    for what, arguments, changed in attempts:
+        found = _answer(facts, gpus, runtime, changed, matrix)
+        if found.verdict is Verdict.OK:
+            yield Change(what=what, arguments=arguments, max_model_len=found.max_model_len)
     for count in (2, 4, 8, 16):
         if count > len(gpus):
             more = (*gpus, *([gpus[-1]] * (count - len(gpus))))
-            attempts.append((f"{count} such GPUs", f"--tp {count}", more, replace(options, tensor_parallel=count)))
-    many = False
-    for what, arguments, tried, changed in attempts:
-        if many and arguments.startswith("--tp"):
-            continue
-        found = _answer(facts, tried, runtime, changed, matrix)
-        if found.verdict is Verdict.OK:
-            many = many or arguments.startswith("--tp")
-            yield Change(what=what, arguments=arguments, max_model_len=found.max_model_len)
+            found = _answer(facts, more, runtime, replace(options, tensor_parallel=count), matrix)
+            if found.verdict is Verdict.OK:
+                yield Change(what=f"{count} such GPUs", arguments=f"--tp {count}", max_model_len=found.max_model_len)
+                break
     if facts.quantization.method == "none":
         yield Change(
             what="a quantized variant (FP8 halves the weights, 4 bits take about 0.3 of them)",

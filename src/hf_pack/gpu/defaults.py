@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hf_pack.gpu.catalogue import Gpu, common
-from hf_pack.gpu.check import Verdict, check
+from hf_pack.gpu.check import USEFUL, Verdict, check
 from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.matrix import Matrix
 from hf_pack.gpu.memory import gib
 from hf_pack.gpu.settings import VLLM, derived_length
 from hf_pack.model.json_value import JsonObject
 
-_USEFUL = 2048  #: tokens; a shorter context is of no use to anybody
 _FIRST = 8192  #: tokens; as long as that, nothing is traded for length
 _AT_ONCE = 4  #: requests of full length that a server should hold
 _MOST_GPUS = 16
@@ -44,9 +43,10 @@ def defaults_for(facts: Facts, targets: Sequence[TargetGpus], matrix: Matrix) ->
     """
     reasons, able = [], []
     for target in targets:
-        found = check(facts, target.gpus, VLLM, Options(max_model_len=-1), matrix)
-        against = [reason.text for reason in found.reasons if reason.kind == "unsupported"]
-        if found.verdict is Verdict.UNSUPPORTED and not any("do not divide" in text for text in against):
+        # By one of its GPUs: heads that do not divide by their number may divide by another.
+        found = check(facts, _group(target, 1), VLLM, Options(max_model_len=-1, tensor_parallel=1), matrix)
+        if found.verdict is Verdict.UNSUPPORTED:
+            against = [reason.text for reason in found.reasons if reason.kind == "unsupported"]
             reasons.append(f"does not run on {target.name}: {'; '.join(against)}")
         else:
             able.append(target)
@@ -99,7 +99,7 @@ def _lengths(derived: int | None) -> tuple[int, ...]:
     """Powers of two up to what the model allows, and that itself; longest first."""
     if derived is None:
         return ()
-    powers = [2**power for power in range(_USEFUL.bit_length() - 1, derived.bit_length()) if 2**power < derived]
+    powers = [2**power for power in range(USEFUL.bit_length() - 1, derived.bit_length()) if 2**power < derived]
     return (derived, *reversed(powers))
 
 
