@@ -13,7 +13,6 @@ from hf_pack.ports import Machine, Progress, Store, Workspace
 from hf_pack.runtimes.known import KNOWN, Runtime
 from hf_pack.runtimes.requirement import satisfies
 from hf_pack.runtimes.served import Options, Served, collision
-from hf_pack.steps import verify as verifying
 from hf_pack.steps.locate import locate
 from hf_pack.steps.served_package import ServedPackage, served_package
 from hf_pack.steps.targets import Target, known_store_path, resolve
@@ -123,8 +122,10 @@ def require_ready(prepared: Prepared, machine: Machine) -> tuple[str, ...]:
 
 def verify_first(packages: Sequence[ServedPackage], store: Store, workers: int, progress: Progress) -> None:
     """Re-hash every byte that is to be served. Raises IntegrityError."""
+    from hf_pack.steps.verify import Recent, verify
+
     found = [Target(store_path=item.store_path) for item in packages]
-    verified = verifying.verify(found, store, workers, progress, verifying.Recent(now=0))
+    verified = verify(found, store, workers, progress, Recent(now=0))
     if verified.bad:
         places = ((f"{bad.store_path}/{bad.path}".rstrip("/"), bad.problem) for bad in verified.bad)
         lines = "\n".join(f"  {place}: {problem}" for place, problem in places)
