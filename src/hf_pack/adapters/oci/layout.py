@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
 from hf_pack import durable
+from hf_pack.disk.write_aside import write_aside
 from hf_pack.errors import HubError, IntegrityError, UsageError
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.oci.documents import (
@@ -82,30 +82,14 @@ class LayoutDirectory:
         return self._place(digest).is_file()
 
     def upload(self, digest: str, contents: Readable, progress: Progress) -> int:
-        """See :class:`hf_pack.ports.registry.Repository`. What an interrupted one left is written over."""
+        """See :class:`hf_pack.ports.registry.Repository`. Who uploads the same blob meanwhile waits, and sends none."""
         place = self._place(digest)
-        aside = place.with_name(f".{place.name}{durable.SUFFIX}")
-        hasher = hashlib.sha256()
         try:
-            with aside.open("wb", buffering=0) as file:
-                for chunk in contents.chunks(0, contents.size):
-                    file.write(chunk)
-                    hasher.update(chunk)
-                    progress.advance(len(chunk))
-                os.fsync(file.fileno())
-            if hasher.hexdigest() != place.name:
-                aside.unlink()
-                raise IntegrityError(
-                    f"a file has other bytes than its digest says\n"
-                    f"  expected {digest}, found sha256:{hasher.hexdigest()}",
-                    hint="hf-pack verify NAME",
-                )
-            aside.chmod(0o644)
-            aside.rename(place)
-            durable.sync(place.parent)
+            return write_aside(
+                place.with_name(f".{place.name}{durable.SUFFIX}"), place, _Proved(contents, digest), progress
+            )
         except OSError as error:
             raise self._failed(error) from None
-        return contents.size
 
     def manifest(self, reference: str) -> tuple[str, bytes] | None:
         """See :class:`hf_pack.ports.registry.Repository`. Without a name it is the only one that has one."""
@@ -184,3 +168,33 @@ class LayoutDirectory:
 
     def _failed(self, error: OSError) -> HubError:
         return HubError(f"{self.name}: {error.strerror or type(error).__name__}\n  {error.filename or self._directory}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """Implements :class:`hf_pack.ports.Readable` for a whole blob; the last chunk is given when all are proven."""
+
+    contents: Readable
+    digest: str
+
+    @property
+    def size(self) -> int:
+        return self.contents.size
+
+    def chunks(self, offset: int, size: int) -> Iterator[bytes | memoryview]:
+        hasher, left = hashlib.sha256(), size
+        for chunk in self.contents.chunks(offset, size):
+            hasher.update(chunk)
+            left -= len(chunk)
+            if left == 0:
+                self._require(hasher.hexdigest())
+            yield chunk
+        if size == 0:
+            self._require(hasher.hexdigest())
+
+    def _require(self, found: str) -> None:
+        if f"sha256:{found}" != self.digest:
+            raise IntegrityError(
+                f"a file has other bytes than its digest says\n  expected {self.digest}, found sha256:{found}",
+                hint="hf-pack verify NAME",
+            )
