@@ -18,7 +18,7 @@ from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.narinfo import NarInfo
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.file_names import shown
-from hf_pack.ports import ByteRange, ObjectStorage, Progress, Reception, WantedBlob
+from hf_pack.ports import ObjectStorage, Progress, Reception, WantedBlob, joined
 
 _CONTENTS = len(nar.file_header(0))
 _SLACK = 1 << 20  #: bytes that a compressed NAR may be larger than the NAR, beside a 64th of it
@@ -121,7 +121,7 @@ class BinaryCache:
             yield chunk
 
     def _ranges(self, info: NarInfo, at: int, into: Reception, progress: Progress) -> None:
-        for run in _joined(into.missing):
+        for run in joined(into.missing):
             offset = run.offset
             for chunk in self._chunks(info, at + run.offset, run.size):
                 into.write(offset, chunk)
@@ -151,20 +151,6 @@ class BinaryCache:
 
     def _ends_early(self, info: NarInfo) -> IntegrityError:
         return IntegrityError(f"{self._name}: {info.url} of {info.store_path} ends early")
-
-
-def _joined(parts: Iterable[ByteRange]) -> Iterator[ByteRange]:
-    """The parts, those that follow each other as one: a request each."""
-    run: ByteRange | None = None
-    for part in parts:
-        if run is not None and run.offset + run.size == part.offset:
-            run = ByteRange(run.offset, run.size + part.size)
-            continue
-        if run is not None:
-            yield run
-        run = part
-    if run is not None:
-        yield run
 
 
 def _zstd(compressed: Iterable[bytes | memoryview]) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ Every method is about values of :mod:`hf_pack.model` and :mod:`hf_pack.formats`;
 from __future__ import annotations
 
 from hf_pack.ports.caching import ObjectCache
-from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob
+from hf_pack.ports.fetching import BlobFinder, BlobSource, ByteRange, Reception, WantedBlob, joined
 from hf_pack.ports.machine import GpuLister, LocalGpu, LocalGpus
 from hf_pack.ports.progress import Progress
 from hf_pack.ports.relations import ModelRelations, RelatedModel
@@ -55,4 +55,5 @@ __all__ = [
     "TreeStreamer",
     "WantedBlob",
     "Workspace",
+    "joined",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -31,6 +32,20 @@ class ByteRange:
 
     offset: int
     size: int
+
+
+def joined(parts: Iterable[ByteRange]) -> Iterator[ByteRange]:
+    """The parts, those that follow each other as one: a request each."""
+    run: ByteRange | None = None
+    for part in parts:
+        if run is not None and run.offset + run.size == part.offset:
+            run = ByteRange(run.offset, run.size + part.size)
+            continue
+        if run is not None:
+            yield run
+        run = part
+    if run is not None:
+        yield run
 
 
 class Reception(Protocol):

@@ -23,7 +23,7 @@ from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan, RegularFile
-from hf_pack.ports import Progress, Reception, Store, WantedBlob
+from hf_pack.ports import Progress, Reception, Store, WantedBlob, joined
 from hf_pack.ports.registry import Repository
 from hf_pack.steps.fetch import Elsewhere, fetch
 
@@ -34,7 +34,10 @@ _NOWHERE = RepoId(namespace=None, name="oci")  # a blob from a registry is known
 
 @dataclass(frozen=True, kw_only=True)
 class Pulled:
-    """A package that is valid in the store now, and what came of it: objects, bytes, seconds."""
+    """A package that is valid in the store now, and what came of it: objects, bytes, seconds.
+
+    Bytes that an earlier run received are not among them.
+    """
 
     info: PathInfo
     objects: int
@@ -93,26 +96,24 @@ def pull(
     """
     started = time.monotonic()
     package = _package(found, repository, expected)
-    with store.session():
-        store.keep([package.store_path])
-        info = store.path_info(package.store_path)
-        if info is not None and len(store.keep(info.references)) == len(set(info.references)):
-            return Pulled(info=info, objects=0, bytes_received=0, seconds=time.monotonic() - started)
-        plan = _plan(package, repository)
-        valid = store.keep([blob.store_path for blob in plan.blobs])
-        missing = [blob for blob in plan.blobs if blob.store_path not in valid]
-        source = RegistryBlobs(repository, package.places)
-        wanted = [WantedBlob(blob=blob, repo_id=_NOWHERE, commit_hash="", path=blob.name) for blob in missing]
-        if wanted:
-            fetch(wanted, Elsewhere(sources=(source,)), store, progress)
-        made = store.add_tree(plan, progress)
-        _require(package, made.info.store_path, repository)
-        return Pulled(
-            info=made.info,
-            objects=len(missing) + 1,
-            bytes_received=package.tree.size + sum(blob.size for blob in missing),
-            seconds=time.monotonic() - started,
-        )
+    store.keep([package.store_path])
+    info = store.path_info(package.store_path)
+    if info is not None and len(store.keep(info.references)) == len(set(info.references)):
+        return Pulled(info=info, objects=0, bytes_received=0, seconds=time.monotonic() - started)
+    plan = _plan(package, repository)
+    valid = store.keep([blob.store_path for blob in plan.blobs])
+    missing = [blob for blob in plan.blobs if blob.store_path not in valid]
+    source = RegistryBlobs(repository, package.places)
+    wanted = [WantedBlob(blob=blob, repo_id=_NOWHERE, commit_hash="", path=blob.name) for blob in missing]
+    came = fetch(wanted, Elsewhere(sources=(source,)), store, progress) if wanted else ()
+    made = store.add_tree(plan, progress)
+    _require(package, made.info.store_path, repository)
+    return Pulled(
+        info=made.info,
+        objects=len(missing) + 1,
+        bytes_received=package.tree.size + sum(one.bytes_read for one in came),
+        seconds=time.monotonic() - started,
+    )
 
 
 def small_files(
@@ -149,9 +150,9 @@ class RegistryBlobs:
         place = self.places.get(wanted.blob)
         if place is None:
             return False
-        for part in into.missing:
-            offset = part.offset
-            for chunk in self.repository.chunks(place.digest, place.offset + part.offset, part.size):
+        for run in joined(into.missing):
+            offset = run.offset
+            for chunk in self.repository.chunks(place.digest, place.offset + run.offset, run.size):
                 into.write(offset, chunk)
                 progress.advance(len(chunk))
                 offset += len(chunk)
