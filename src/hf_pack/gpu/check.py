@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -240,7 +241,8 @@ def _changes(
             more = (*gpus, *([gpus[-1]] * (count - len(gpus))))
             found = _answer(facts, more, runtime, replace(options, tensor_parallel=count), matrix)
             if found.verdict is Verdict.OK:
-                yield Change(what=f"{count} such GPUs", arguments=f"--tp {count}", max_model_len=found.max_model_len)
+                arguments = f"--tp {count}" if len(gpus) == 1 else f"{_named(more)} --tp {count}"
+                yield Change(what=f"{count} such GPUs", arguments=arguments, max_model_len=found.max_model_len)
                 break
     if facts.quantization.method == "none":
         yield Change(
@@ -248,3 +250,8 @@ def _changes(
             arguments="--variants",
             max_model_len=None,
         )
+
+
+def _named(gpus: Sequence[Gpu]) -> str:
+    """As ``--gpu`` takes them: ``--tp`` alone repeats no more than one."""
+    return " ".join(f'--gpu "{count}x {name}"' for name, count in Counter(gpu.name for gpu in gpus).items())

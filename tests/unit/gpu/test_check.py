@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -92,16 +93,22 @@ def test_auto_fit_takes_what_there_is() -> None:
     assert asked(facts("Llama-3.1-8B"), "L4", max_model_len=-1).verdict is not Verdict.DOES_NOT_FIT
 
 
-def test_what_is_proposed_fits() -> None:
+@pytest.mark.parametrize("gpus", ["A100-80", "2x A100-80"])
+def test_what_is_proposed_fits(gpus: str) -> None:
     known = facts("Llama-3.1-70B")
-    found = asked(known, "2x A100-80")
+    found = asked(known, gpus)
     assert found.changes
     for change in found.changes:
         word, _, value = change.arguments.partition(" ")
         if word == "--max-model-len":
-            assert asked(known, "2x A100-80", max_model_len=int(value)).verdict is Verdict.OK
+            assert asked(known, gpus, max_model_len=int(value)).verdict is Verdict.OK
         elif word == "--tp":
             assert asked(known, f"{value}x A100-80").verdict is Verdict.OK
+        elif word == "--gpu":
+            _, more, _, count = shlex.split(change.arguments)
+            assert asked(known, more, tensor_parallel=int(count)).verdict is Verdict.OK
+    (more,) = [change.arguments for change in found.changes if change.what == "4 such GPUs"]
+    assert more == ("--tp 4" if gpus == "A100-80" else '--gpu "4x A100 80GB SXM4" --tp 4')
 
 
 def test_bfloat16_on_turing_becomes_float16_unless_forced() -> None:
