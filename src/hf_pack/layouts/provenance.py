@@ -36,15 +36,7 @@ def provenance(manifest: Manifest, lock: Lock) -> bytes:
         "snapshot_id": lock.source.snapshot_id,
         "licence": lock.licence,
         "engine_parameters": _sorted(
-            {
-                runtime: parameters
-                for runtime, parameters in (
-                    ("sglang", manifest.sglang),
-                    ("triton", manifest.triton),
-                    ("vllm", manifest.vllm),
-                )
-                if parameters
-            }
+            {runtime: table for runtime, table in manifest.engine_parameters.items() if table}
         ),
         **({"runtimes": _sorted(manifest.runtimes)} if manifest.runtimes else {}),
         "files": [

@@ -62,6 +62,11 @@ class LockedFile:
         return is_blob(self.path, self.size)
 
     @property
+    def digest(self) -> FileDigest:
+        """Of the final bytes."""
+        return FileDigest(size=self.size, sha256=self.sha256)
+
+    @property
     def blob(self) -> Blob:
         """The store object of the bytes; only blobs are ever added under it."""
         return Blob(name=sanitize_name(self.path.rsplit("/", 1)[-1]), sha256=self.sha256, size=self.size)

@@ -125,3 +125,8 @@ class Manifest:
     runtimes: Mapping[str, str] = field(default_factory=dict)
     targets: tuple[str, ...] = ()  #: GPUs that it is to run on, as `check --gpu` takes them; each one by itself
     patches: tuple[Patch, ...] = ()
+
+    @property
+    def engine_parameters(self) -> dict[str, JsonObject]:
+        """The tables by runtime, those that are empty too."""
+        return {"sglang": self.sglang, "triton": self.triton, "vllm": self.vllm}

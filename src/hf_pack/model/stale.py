@@ -237,7 +237,7 @@ def _agrees(patch: Patch, applied: AppliedPatch) -> bool:
 
 
 def _kept(lock: Lock, kept: Mapping[str, FileDigest]) -> Iterator[StaleReason]:
-    needed = {file.path: FileDigest(size=file.size, sha256=file.sha256) for file in lock.files if file.kept_beside_lock}
+    needed = {file.path: file.digest for file in lock.files if file.kept_beside_lock}
     for path, locked in needed.items():
         found = kept.get(path)
         if found is None:

@@ -16,8 +16,9 @@ from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentenc
 from hf_pack.steps.contents import LockedContents, StoredContents, stored_contents
 from hf_pack.steps.package_model import configs_of, engine_parameters, summary_of_object
 from hf_pack.steps.packages import Package
+from hf_pack.steps.summarise import model_config, quantization_of
 from hf_pack.steps.targets import Target
-from hf_pack.weights.quantization import Quantization, detect
+from hf_pack.weights.quantization import Quantization
 from hf_pack.weights.tensor_parts import Part, WeightPart
 
 
@@ -58,7 +59,7 @@ def facts_of_package(package: Package, store: Store) -> Facts:
         package.lock.model,
         configs_of(contents),
         contents.files,
-        {"vllm": manifest.vllm, "sglang": manifest.sglang, "triton": manifest.triton},
+        manifest.engine_parameters,
         str(package.lock.source.repo_id),
     )
 
@@ -109,10 +110,9 @@ def facts_of_summary(
     repo_id: str,
 ) -> Facts:
     """Facts from what the headers said (``model``) and the parsed ``configs``; ``size`` is of the weights, in bytes."""
-    config = configs.get("config.json") or configs.get("params.json") or {}
     return Facts(
         label=label,
-        config=config,
+        config=model_config(configs),
         quantization=_quantization(model, configs),
         weight_parts=tuple(_part(key, bytes_) for key, bytes_ in model.weight_parts) or None,
         weight_size=size,
@@ -130,12 +130,7 @@ def facts_of_summary(
 
 def _quantization(model: ModelSummary, configs: Mapping[str, JsonObject]) -> Quantization:
     """What the configuration states, and what the headers added to it when they were read."""
-    stated = detect(
-        configs.get("config.json"),
-        (),
-        hf_quant_config=configs.get("hf_quant_config.json"),
-        quantize_config=configs.get("quantize_config.json") or configs.get("quant_config.json"),
-    )
+    stated = quantization_of(configs)
     return Quantization(
         method=model.quantization_method,
         scheme=model.quantization_scheme,

@@ -39,7 +39,7 @@ class LockedContents:
     @property
     def files(self) -> Mapping[str, FileDigest]:
         """See :class:`Contents`."""
-        return {file.path: FileDigest(size=file.size, sha256=file.sha256) for file in self.lock.files}
+        return {file.path: file.digest for file in self.lock.files}
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes | None:
         """See :class:`Contents`."""

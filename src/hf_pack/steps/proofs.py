@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,20 +15,18 @@ from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.build_meta import NO_GIT_REV
 from hf_pack.model.findings import Problem
-from hf_pack.model.hub_ids import SnapshotKind
+from hf_pack.model.hub_ids import SnapshotKind, is_commit
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import FileDigest
 from hf_pack.model.path_info import PathInfo
 from hf_pack.ports import Progress, Store
 from hf_pack.steps.contents import StoredContents, stored_contents
 from hf_pack.steps.object_files import files_of_object
-from hf_pack.steps.package_model import summary_of_object
+from hf_pack.steps.package_model import engine_parameters, summary_of_object
 from hf_pack.steps.packages import Package
 from hf_pack.steps.quiet import QUIET
 from hf_pack.steps.targets import Target
 from hf_pack.steps.trust import Signed
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def model_statement(target: Target, store: Store) -> bytes:
@@ -91,7 +88,6 @@ def _facts_of_lock(package: Package, store_path: StorePath, tool_version: str) -
     nar_hash = package.plan.nar_hash() or (package.record.nar_hash if package.record is not None else None)
     assert nar_hash is not None  # a package with a store path has one of the two
     git_rev = package.build_meta.git_rev
-    tables = {"sglang": manifest.sglang, "triton": manifest.triton, "vllm": manifest.vllm}
     return PackageFacts(
         pname=manifest.pname,
         version=package.version,
@@ -101,13 +97,13 @@ def _facts_of_lock(package: Package, store_path: StorePath, tool_version: str) -
         snapshot_id=lock.source.snapshot_id,
         is_commit=lock.source.snapshot_kind is SnapshotKind.COMMIT,
         licence=lock.licence,
-        files={file.path: FileDigest(size=file.size, sha256=file.sha256) for file in lock.files},
+        files={file.path: file.digest for file in lock.files},
         patches=tuple(
             PatchedFile(file=patch.file, reason=patch.reason, before=patch.before, after=patch.after)
             for patch in lock.patches
         ),
         model=lock.model,
-        engine_parameters={runtime: table for runtime, table in tables.items() if table},
+        engine_parameters={runtime: table for runtime, table in manifest.engine_parameters.items() if table},
         making=Making(
             tool_version=tool_version,
             lock_digest=package.lock_digest,
@@ -128,8 +124,7 @@ def _facts_of_object(store_path: StorePath, store: Store) -> PackageFacts:
     )
     assert inside is not None  # its contents were read
     pname, stated = inside.provenance.split("/")[1], contents.provenance
-    snapshot_id, tables = str(stated.get("snapshot_id")), stated.get("engine_parameters")
-    licence = stated.get("licence")
+    snapshot_id, licence = str(stated.get("snapshot_id")), stated.get("licence")
     return PackageFacts(
         pname=pname,
         version=store_path.name.removeprefix(f"{pname}-"),
@@ -137,12 +132,12 @@ def _facts_of_object(store_path: StorePath, store: Store) -> PackageFacts:
         nar_hash=info.nar_hash,
         repo_id=str(stated.get("repo_id")),
         snapshot_id=snapshot_id,
-        is_commit=_COMMIT.fullmatch(snapshot_id) is not None,
+        is_commit=is_commit(snapshot_id),
         licence=licence if isinstance(licence, str) else None,
         files=contents.files,
         patches=tuple(_patches(contents)),
         model=summary_of_object(contents),
-        engine_parameters=tables if isinstance(tables, dict) else {},
+        engine_parameters=engine_parameters(contents),
     )
 
 

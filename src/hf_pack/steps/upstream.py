@@ -81,7 +81,7 @@ def _moved_on_disk(asked: PathSource, locked: Lock, sources: Sources) -> Iterato
         return
     offered = {file.path: file for file in source.listing.files}
     for file in locked.files:
-        before = file.original or FileDigest(size=file.size, sha256=file.sha256)
+        before = file.original or file.digest
         now = offered.get(file.path)
         if now is None:
             yield f"source: {file.path} is gone from {asked.path}"

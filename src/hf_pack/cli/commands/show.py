@@ -94,11 +94,7 @@ def _show_package(package: Package, arguments: argparse.Namespace) -> None:
                 "snapshot_kind": lock.source.snapshot_kind,
                 "licence": lock.licence,
                 "model": model,
-                "engine_parameters": {
-                    "vllm": manifest.vllm,
-                    "sglang": manifest.sglang,
-                    "triton": manifest.triton,
-                },
+                "engine_parameters": manifest.engine_parameters,
                 "files": [{"path": file.path, "size": file.size, "sha256": file.sha256.hex()} for file in lock.files],
                 "omitted": lock.omitted,
                 "patches": lock.patches,
