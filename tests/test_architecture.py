@@ -23,10 +23,12 @@ ALLOWED: dict[str, set[str]] = {
     "ports": {"model", "formats"},
     "durable": set(),
     "web_pool": set(),
+    "web_bodies": {"web_pool", "ports"},
     "side_by_side": set(),
     "user_path": set(),
     "disk": {"ports", "model", "formats", "durable"},
-    "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"} | {"user_path"},
+    "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"}
+    | {"web_bodies", "user_path"},
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},
     "wiring": {"adapters", "steps", "runtimes", "gpu", "ports", "model", "user_path"},
     "api": {"wiring", "adapters", "steps", "ports", "durable", "layouts", "runtimes", "gpu", "model", "formats"}

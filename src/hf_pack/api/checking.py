@@ -69,7 +69,18 @@ def gpus_for(names: Sequence[str], memory: int | None = None) -> tuple[Gpu, ...]
     if names:
         return gpus_of(names, catalogue(), memory)
     found = local_gpus()
-    here = tuple(
+    here = measured(found, memory)
+    if not here:
+        raise UsageError(
+            f"no GPU is named, and this machine shows none: {found.note or 'CUDA_VISIBLE_DEVICES hides them'}",
+            hint='name one: --gpu L4, --gpu "2x H100", or --gpu sm89 --memory 24GiB (hf-pack gpu --list)',
+        )
+    return here
+
+
+def measured(found: LocalGpus, memory: int | None = None) -> tuple[Gpu, ...]:
+    """GPUs of this machine as a fit is computed for them; without ``memory`` (bytes), those that tell theirs."""
+    return tuple(
         Gpu(
             name=gpu.name,
             sm=gpu.sm,
@@ -80,12 +91,6 @@ def gpus_for(names: Sequence[str], memory: int | None = None) -> tuple[Gpu, ...]
         for gpu in found.gpus
         if memory or gpu.memory
     )
-    if not here:
-        raise UsageError(
-            f"no GPU is named, and this machine shows none: {found.note or 'CUDA_VISIBLE_DEVICES hides them'}",
-            hint='name one: --gpu L4, --gpu "2x H100", or --gpu sm89 --memory 24GiB (hf-pack gpu --list)',
-        )
-    return here
 
 
 def aim_at(names: Sequence[str]) -> Aim:

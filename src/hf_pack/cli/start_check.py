@@ -11,6 +11,7 @@ from hf_pack.errors import CompatibilityError
 if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
     from hf_pack.gpu.facts import Facts
+    from hf_pack.ports import Store
     from hf_pack.steps.serve import Prepared
 
 #: Flags that decide what is asked, in vLLM's spelling and in SGLang's.
@@ -20,13 +21,16 @@ _FRACTION = ("--gpu-memory-utilization", "--mem-fraction-static")
 _CPU = "cpu"
 
 
-def warnings_before(prepared: Prepared, store: str | None) -> tuple[str, ...]:
+def warnings_before(prepared: Prepared, store: Store) -> tuple[str, ...]:
     """What speaks against the command that is about to start without forbidding it.
 
     Raises CompatibilityError when a package does not run on the GPUs that it gets, or does not fit; where there is no
     GPU, or the runtime uses none, only issues that are known of the runtime's version count.
     """
-    facts = [checking.facts_of(str(package.store_path), store=store) for package in prepared.packages]
+    from hf_pack.steps.check import facts_of_object
+    from hf_pack.steps.contents import stored_contents
+
+    facts = [facts_of_object(stored_contents(package.store_path, store)) for package in prepared.packages]
     return (*_known_issues(prepared, facts), *_gpu_warnings(prepared, facts))
 
 
@@ -55,9 +59,9 @@ def _gpu_warnings(prepared: Prepared, facts_of: Sequence[Facts]) -> tuple[str, .
     version = prepared.installed.version if prepared.installed is not None else None
     if _CPU in (version or "").partition("+")[2] or value_of(words, "--device") == _CPU:
         return ()
-    if not checking.local_gpus().gpus:
+    here = checking.measured(checking.local_gpus())
+    if not here:
         return ()
-    here = checking.gpus_for(())
     warnings = []
     for package, facts in zip(prepared.packages, facts_of, strict=True):
         count = _whole(value_of(words, *_TENSOR_PARALLEL)) or _stated_parallelism(facts, prepared.runtime.name)

@@ -12,7 +12,7 @@ from hf_pack.model.published_model import PublishedModel
 from hf_pack.model.weight_formats import WeightFormat, weight_format
 from hf_pack.steps.contents import Contents, StoredContents
 from hf_pack.steps.header_reading import read_gguf_header
-from hf_pack.steps.summarise import summarise
+from hf_pack.steps.summarise import model_config, quantizer_config, summarise
 from hf_pack.weights import safetensors
 from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.outline import outline
@@ -41,8 +41,8 @@ def published_model(contents: StoredContents) -> PublishedModel:
     """What a cache's index says of the package; of headers that cannot be read, nothing. Raises SourceError for a
     configuration that is broken."""
     configs = configs_of(contents)
-    config = dict(configs.get("config.json") or configs.get("params.json") or {})
-    old = configs.get("quantize_config.json") or configs.get("quant_config.json")
+    config = dict(model_config(configs))
+    old = quantizer_config(configs)
     try:
         model = summary_of_object(contents)
     except SourceError:  # the bytes are proved by whoever sends them; a format that is read by others may be odd to us

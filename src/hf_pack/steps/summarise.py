@@ -41,15 +41,9 @@ def summarise(
     ``stated_licence`` is what the Hub's metadata says: it is compared, and a package is the same however it came.
     """
     headers = tuple(headers)
-    config = configs.get("config.json") or configs.get("params.json")
+    config = model_config(configs)
     facts = model_facts(config, configs.get("tokenizer_config.json"))
-    quantization = detect(
-        config,
-        headers,
-        hf_quant_config=configs.get("hf_quant_config.json"),
-        quantize_config=configs.get("quantize_config.json") or configs.get("quant_config.json"),
-        gguf=gguf,
-    )
+    quantization = quantization_of(configs, headers, gguf)
     sizes: Counter[str] = Counter()
     for header in headers:
         for tensor in header.tensors:
@@ -70,8 +64,7 @@ def summarise(
         quantization_activations=quantization.activations,
         quantization_broken=quantization.broken,
         weight_parts=tuple(
-            (f"{part.part} {part.dtype}", part.size)
-            for part in weight_parts(headers, shape_of(config or {}).hidden_layers)
+            (f"{part.part} {part.dtype}", part.size) for part in weight_parts(headers, shape_of(config).hidden_layers)
         ),
         notes=quantization.notes,
     )
@@ -83,6 +76,29 @@ def summarise(
             *_notes(configs),
             *disagreements(readme, licences, {"GGUF": gguf.license if gguf else None, "the Hub": stated_licence}),
         ),
+    )
+
+
+def model_config(configs: Mapping[str, Mapping[str, JsonValue]]) -> Mapping[str, JsonValue]:
+    """What says of what shape the model is; empty where nothing does."""
+    return configs.get("config.json") or configs.get("params.json") or {}
+
+
+def quantizer_config(configs: Mapping[str, Mapping[str, JsonValue]]) -> Mapping[str, JsonValue] | None:
+    """The file beside ``config.json`` that AutoGPTQ and AutoAWQ wrote before it had a place for them."""
+    return configs.get("quantize_config.json") or configs.get("quant_config.json")
+
+
+def quantization_of(
+    configs: Mapping[str, Mapping[str, JsonValue]], headers: Iterable[Header] = (), gguf: GgufHeader | None = None
+) -> Quantization:
+    """How the model is quantized, from all files that may say it; without headers what the configuration states."""
+    return detect(
+        model_config(configs),
+        headers,
+        hf_quant_config=configs.get("hf_quant_config.json"),
+        quantize_config=quantizer_config(configs),
+        gguf=gguf,
     )
 
 

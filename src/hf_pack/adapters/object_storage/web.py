@@ -13,9 +13,9 @@ from urllib3 import Retry
 from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
 from hf_pack.ports import SMALL, Progress, Readable
+from hf_pack.web_bodies import Stretch, received
 from hf_pack.web_pool import Answer, WebPool
 
-_CHUNK = 1 << 20
 _TRIES = 5  #: in a row that bring nothing
 _MAY_PASS = (429, 500, 502, 503, 504)
 _CONNECTIONS = 16
@@ -72,30 +72,14 @@ class WebStorage:
 
     def chunks(self, key: str, offset: int, size: int | None) -> Iterator[memoryview]:
         """Goes on after a broken connection from where it broke, as long as every try brings something."""
-        buffer = memoryview(bytearray(_CHUNK))
-        done, in_vain = 0, 0
-        while size is None or done < size:
-            last = "" if size is None else str(offset + size - 1)
-            before, problem = done, "ends early"
-            try:
-                headers = {"Range": f"bytes={offset + done}-{last}"}
-                with closing(self._send("GET", key, headers, safe=_URL_CHARACTERS)) as answer:
-                    skip = self._skip(answer, key, offset + done)
-                    while got := answer.read_into(buffer):
-                        fresh = buffer[skip : got if size is None else min(got, skip + size - done)]
-                        skip = max(0, skip - got)
-                        if fresh:
-                            yield fresh
-                            done += len(fresh)
-                        if done == size:
-                            return
-                if size is None:
-                    return
-            except OSError as error:
-                problem = f"breaks off: {type(error).__name__}"
-            in_vain = 0 if done > before else in_vain + 1
-            if in_vain >= _TRIES:
-                raise HubError(f"{self._name}: {key} {problem}")
+
+        def ask(wanted: str) -> Answer:
+            answer = self._send("GET", key, {"Range": wanted}, safe=_URL_CHARACTERS)
+            if answer.status != 206:  # a server without ranges sends the whole file
+                self._check(answer, key, 200)
+            return answer
+
+        yield from received(ask, f"{self._name}: {key}", offset, size, tries=_TRIES)
 
     def put(self, key: str, contents: bytes, *, replace: bool = True) -> bool:
         """See :class:`hf_pack.ports.ObjectStorage`. A server that knows no ``If-None-Match`` is asked before."""
@@ -110,7 +94,7 @@ class WebStorage:
 
     def upload(self, key: str, contents: Readable, progress: Progress) -> int:
         """See :class:`hf_pack.ports.ObjectStorage`. As one request."""
-        body = _Body(contents, progress)
+        body = Stretch(contents, 0, contents.size, progress.advance)
         with closing(self._send("PUT", key, {"Content-Length": str(contents.size)}, body)) as answer:
             self._check_written(answer, key)
         return body.sent
@@ -118,13 +102,6 @@ class WebStorage:
     def keys(self, prefix: str) -> None:  # noqa: ARG002 - the port names it
         """A web server does not list."""
         return
-
-    def _skip(self, answer: Answer, key: str, wanted: int) -> int:
-        """How many bytes come before the wanted ones: a server without ranges sends the whole file."""
-        if answer.status == 206:
-            return 0
-        self._check(answer, key, 200)
-        return wanted
 
     def _check(self, answer: Answer, key: str, expected: int) -> None:
         if answer.status != expected:
@@ -169,38 +146,3 @@ def _basic(user: str) -> str:
     """``user:password`` of a URL as the header has it (RFC 7617)."""
     name, _, password = user.partition(":")
     return base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode("ascii")
-
-
-class _Body(io.RawIOBase):
-    """A readable as the file that urllib3 sends, and sends again from its start after a failure."""
-
-    def __init__(self, contents: Readable, progress: Progress) -> None:
-        super().__init__()
-        self._contents = contents
-        self._progress = progress
-        self._reported = 0
-        self.sent = 0
-        self.seek(0)
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset if whence == io.SEEK_SET else self._contents.size + offset
-        self._chunks = self._contents.chunks(self._position, self._contents.size - self._position)
-        self._rest = memoryview(b"")
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int = -1, /) -> bytes:
-        if not self._rest:
-            self._rest = memoryview(next(self._chunks, b""))
-        piece = bytes(self._rest[: size if size >= 0 else None])
-        self._rest = self._rest[len(piece) :]
-        self._position += len(piece)
-        self.sent += len(piece)
-        self._progress.advance(max(0, self._position - self._reported))
-        self._reported = max(self._reported, self._position)
-        return piece

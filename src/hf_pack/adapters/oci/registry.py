@@ -10,16 +10,16 @@ from urllib.parse import quote, urlencode, urljoin
 from hf_pack.adapters.oci.connection import Action, Refused, RegistryConnection
 from hf_pack.adapters.oci.logins import Login
 from hf_pack.adapters.oci.memory import Memory
-from hf_pack.adapters.oci.sending import Stretch
 from hf_pack.errors import HubError, IntegrityError
 from hf_pack.formats.oci.documents import INDEX, INDEXES, MANIFESTS, MOST_DOCUMENT, digest_of, is_digest
 from hf_pack.formats.oci.reference import Reference
 from hf_pack.ports import Progress, Readable
+from hf_pack.web_bodies import Stretch, received
 from hf_pack.web_pool import Answer
 
 CHUNK = 256 << 20  #: bytes of a large blob that are sent in one request
-_BUFFER = 1 << 20
 _TRIES = 4  #: in a row that bring nothing
+_SENT_AGAIN = 64 << 10  #: bytes; of more, the registry may have kept a part, and is asked first
 _OCTETS = "application/octet-stream"
 
 
@@ -92,31 +92,18 @@ class RegistryRepository:
     def chunks(self, digest: str, offset: int, size: int) -> Iterator[memoryview]:
         """See :class:`hf_pack.ports.registry.Repository`."""
         url = self._connection.url(f"blobs/{digest}")
-        buffer = memoryview(bytearray(_BUFFER))
-        done, in_vain = 0, 0
-        while done < size:
-            before, problem = done, "ends early"
-            wanted = {"Range": f"bytes={offset + done}-{offset + size - 1}"}
-            with closing(self._connection.ask("GET", url, (200, 206, 404, 416), headers=wanted)) as answer:
-                if answer.status in (404, 416):
-                    missing = "does not have it" if answer.status == 404 else "has less of it than it should"
-                    raise HubError(f"{self.name}: {digest}: the registry {missing}")
-                skip = 0 if answer.status == 206 else offset + done
-                try:
-                    while got := answer.read_into(buffer):
-                        self._connection.require_going()
-                        fresh = buffer[skip : min(got, skip + size - done)]
-                        skip = max(0, skip - got)
-                        if fresh:
-                            yield fresh
-                            done += len(fresh)
-                        if done == size:
-                            return
-                except OSError as error:
-                    problem = f"breaks off: {type(error).__name__}"
-            in_vain = 0 if done > before else in_vain + 1
-            if in_vain >= _TRIES:
-                raise HubError(f"{self.name}: {digest} {problem}")
+
+        def ask(wanted: str) -> Answer:
+            answer = self._connection.ask("GET", url, (200, 206, 404, 416), headers={"Range": wanted})
+            if answer.status in (404, 416):
+                answer.close()
+                missing = "does not have it" if answer.status == 404 else "has less of it than it should"
+                raise HubError(f"{self.name}: {digest}: the registry {missing}")
+            return answer
+
+        for chunk in received(ask, f"{self.name}: {digest}", offset, size, tries=_TRIES):
+            self._connection.require_going()
+            yield chunk
 
     def upload(self, digest: str, contents: Readable, progress: Progress) -> int:
         """See :class:`hf_pack.ports.registry.Repository`."""
@@ -177,7 +164,9 @@ class RegistryRepository:
     def _patch(
         self, digest: str, location: str, contents: Readable, offset: int, size: int, progress: Progress, highest: int
     ) -> tuple[str, int]:
-        body = Stretch(contents, offset, size, lambda n: progress.advance(n) if offset >= highest else None)
+        body = Stretch(
+            contents, offset, size, lambda n: progress.advance(n) if offset >= highest else None, most_again=_SENT_AGAIN
+        )
         headers = {
             "Content-Type": _OCTETS,
             "Content-Length": str(size),
@@ -199,7 +188,7 @@ class RegistryRepository:
     def _put(self, digest: str, location: str, contents: Readable, offset: int, progress: Progress) -> int:
         """The end of an upload, with what is not there yet."""
         size = contents.size - offset
-        body = Stretch(contents, offset, size, progress.advance)
+        body = Stretch(contents, offset, size, progress.advance, most_again=_SENT_AGAIN)
         url = location + ("&" if "?" in location else "?") + "digest=" + quote(digest)
         headers = {"Content-Type": _OCTETS, "Content-Length": str(size)}
         answer = self._connection.ask_once("PUT", url, headers=headers, body=body)

@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> int:
     prepared = prepare(asked, packages, None, store, machine, any_runtime=True)
     if arguments.only_print:
         return print_command(prepared, arguments, machine)
-    return serve(prepared, arguments, machine)
+    return serve(prepared, arguments, store, machine)
 
 
 COMMAND = Command(

@@ -72,7 +72,7 @@ def _run(arguments: argparse.Namespace) -> int:
     prepared = prepare(asked, packages, workspace, store, machine)
     if arguments.only_print:
         return print_command(prepared, arguments, machine)
-    return serve(prepared, arguments, machine)
+    return serve(prepared, arguments, store, machine)
 
 
 def print_command(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -> int:
@@ -92,15 +92,15 @@ def with_free_port(asked: Asked, machine: Machine) -> Asked:
     return asked if asked.port is not None else replace(asked, port=machine.free_port(3))
 
 
-def serve(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -> int:
+def serve(prepared: Prepared, arguments: argparse.Namespace, store: Store, machine: Machine) -> int:
     """Check, then become the runtime, or test it."""
-    from hf_pack import wiring
     from hf_pack.cli.start_check import warnings_before
     from hf_pack.steps.serve import require_ready
 
+    store.hold([package.store_path for package in prepared.packages])
     warnings = require_ready(prepared, machine)
     if not arguments.no_check:
-        warnings += warnings_before(prepared, arguments.store)
+        warnings += warnings_before(prepared, store)
     serving.say_notes(prepared)
     for warning in warnings:
         talk(f"warning: {warning}")
@@ -113,7 +113,6 @@ def serve(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -
         f"{prepared.runtime.title} {version or '(version unknown)'} serves "
         f"{', '.join(prepared.launch.model_names)} at {prepared.launch.url}"
     )
-    wiring.open_store(arguments.store).hold([package.store_path for package in prepared.packages])
     return machine.become(prepared.launch)
 
 
