@@ -60,7 +60,7 @@ def fan_out(
             sink(chunk)
         progress(len(chunk))
         return len(chunk)
-    lanes = [_Lane(sink, len(buffers)) for sink in sinks]
+    lanes = [Lane(sink, len(buffers)) for sink in sinks]
     total = 0
     try:
         for turn in range(-(-size // len(buffers[0]))):
@@ -84,8 +84,8 @@ def fan_out(
     return total
 
 
-class _Lane:
-    """A sink and its thread; at most ``depth`` chunks are under way in it."""
+class Lane:
+    """A sink and its thread; at most ``depth`` chunks are under way in it, each after a :meth:`wait`."""
 
     def __init__(self, sink: Sink, depth: int) -> None:
         self._sink = sink
@@ -107,17 +107,20 @@ class _Lane:
             self._turns.put(None)
 
     def wait(self) -> None:
-        """Wait until the oldest chunk's buffer is free again."""
+        """Wait until the oldest chunk's buffer is free again. Raises what the sink raised."""
         self._turns.get()
         self.check()
 
     def put(self, chunk: memoryview) -> None:
+        """The next chunk, which must not change until its turn comes again."""
         self._chunks.put(chunk)
 
     def close(self) -> None:
+        """Wait until all is done and end the thread."""
         self._chunks.put(None)
         self._thread.join()
 
     def check(self) -> None:
+        """Raise what the sink raised."""
         if self._error is not None:
             raise self._error

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_pack import durable
+from hf_pack.disk.direct_writer import Appending
 from hf_pack.disk.locks import is_still
-from hf_pack.disk.write_back import WriteBack
 from hf_pack.ports import Progress, Readable
 
 
@@ -47,24 +47,20 @@ def _held(staged: Path) -> Iterator[int | None]:
 def _write(descriptor: int, contents: Readable, progress: Progress) -> int:
     """Make the file these bytes, leaving what of it is right already; returns the bytes written."""
     there = os.fstat(descriptor).st_size
-    position = written = 0
-    write_back = WriteBack(descriptor)
+    position, right = 0, 0
+    appending: Appending | None = None
     try:
         for chunk in contents.chunks(0, contents.size):
-            if position < there:
-                if os.pread(descriptor, len(chunk), position) == chunk:
-                    position += len(chunk)
-                    progress.advance(len(chunk))
-                    continue
-                there = 0
-            rest = memoryview(chunk)
-            while rest:
-                length = os.pwrite(descriptor, rest, position)
-                rest, position, written = rest[length:], position + length, written + length
-            write_back.wrote(written)
+            if appending is None and position < there and os.pread(descriptor, len(chunk), position) == chunk:
+                right += len(chunk)
+            else:
+                appending = appending or Appending(descriptor, position)
+                appending.write(chunk)
+            position += len(chunk)
             progress.advance(len(chunk))
-        os.ftruncate(descriptor, position)
-        write_back.finish()
     finally:
-        write_back.stop()
-    return written
+        if appending is not None:  # what came is there for whoever goes on
+            appending.finish()
+    os.ftruncate(descriptor, position)
+    os.fsync(descriptor)
+    return position - right

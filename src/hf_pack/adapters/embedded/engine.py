@@ -4,14 +4,11 @@ Every byte is read once. The chunk that is written is the chunk that both digest
 those of the target whatever happens to the source meanwhile. Where the file system can share extents
 (btrfs, XFS) the target is a clone, and the clone is what is read.
 
-The target is written with ``O_DIRECT`` where that is possible: nothing is copied into the page cache, no
-dirty pages pile up, and the write-back that a final ``fsync`` waits for has happened beside the hashing.
+The target is written past the page cache where that is possible.
 """
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -22,11 +19,11 @@ from queue import SimpleQueue
 from threading import Event
 
 from hf_pack.disk.clone import clone
+from hf_pack.disk.direct_writer import BLOCK, DirectWriter
 from hf_pack.disk.fan_out import MIB, Cancelled, fan_out, fill_from, new_buffers
 from hf_pack.disk.object_hash import FlatHasher, hash_flat, open_regular
 from hf_pack.formats.hashes import Hash
 
-_BLOCK = 4096  # no block device wants a larger alignment of O_DIRECT
 _MTIME_NS = 1_000_000_000  # Nix: every file in a store was modified one second after the epoch
 _MODE = 0o444
 _CHUNK = 2 * MIB
@@ -74,7 +71,7 @@ def copy_and_hash(
     cores = workers or len(os.sched_getaffinity(0))
     # Two digests keep two cores busy; one file more has its turn while another one is opened or synced.
     at_once = max(1, min(len(jobs), (cores + 1) // 2 + 1))
-    chunk = min(_CHUNK, _MEMORY // (at_once * _BUFFERS_PER_FILE) // _BLOCK * _BLOCK)
+    chunk = min(_CHUNK, _MEMORY // (at_once * _BUFFERS_PER_FILE) // BLOCK * BLOCK)
     pool: SimpleQueue[tuple[memoryview, ...]] = SimpleQueue()
     for _ in range(at_once):
         pool.put(new_buffers(_BUFFERS_PER_FILE, chunk))
@@ -129,7 +126,7 @@ def _copy(
                     partial(fill_from, target), size, hasher.sinks, buffers=buffers, progress=progress, stop=stop
                 )
             else:
-                sinks = (*hasher.sinks, _Writer(target))
+                sinks = (*hasher.sinks, DirectWriter(target))
                 length = fan_out(partial(fill_from, source), size, sinks, buffers=buffers, progress=progress, stop=stop)
             os.fchmod(target, _MODE)
             os.utime(target, ns=(_MTIME_NS, _MTIME_NS))
@@ -151,36 +148,3 @@ def _copy(
         bytes_read=read,
         bytes_written=0 if cloned else length,
     )
-
-
-class _Writer:
-    """A sink that appends to a file, past the page cache as long as the chunks are whole blocks."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._direct = True
-        self._set_direct(True)
-
-    def __call__(self, chunk: memoryview) -> None:
-        if self._direct and len(chunk) % _BLOCK:
-            self._set_direct(False)
-        while chunk:
-            try:
-                written = os.write(self._fd, chunk)
-            except OSError as error:
-                # Some file systems accept O_DIRECT and refuse to write that way.
-                if error.errno != errno.EINVAL or not self._direct:
-                    raise
-                self._set_direct(False)
-                continue
-            chunk = chunk[written:]
-
-    def _set_direct(self, direct: bool) -> None:
-        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT
-        try:
-            fcntl.fcntl(self._fd, fcntl.F_SETFL, flags | (os.O_DIRECT if direct else 0))
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            direct = False
-        self._direct = direct

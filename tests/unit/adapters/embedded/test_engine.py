@@ -190,20 +190,6 @@ def test_a_clone_writes_nothing(sharing_directory: Path) -> None:
     check(result, job.target)
 
 
-def test_where_direct_writes_are_refused_the_page_cache_serves(tmp_path: Path) -> None:
-    target = tmp_path / "target"
-    fd = os.open(target, os.O_RDWR | os.O_CREAT)
-    try:
-        writer = engine._Writer(fd)
-        data = contents(3 * 4096 + 7)
-        # Memory that is not aligned is what a file system refuses with EINVAL (tmpfs and others accept it).
-        writer(memoryview(b"?" + data)[1:8193])
-        writer(memoryview(data)[8192:])
-    finally:
-        os.close(fd)
-    assert target.read_bytes() == data
-
-
 def test_memory_stays_flat(tmp_path: Path) -> None:
     """A sparse half GiB in three files, in a process of its own, whose peak is told by the kernel."""
     script = (
