@@ -11,6 +11,9 @@ from tests.cli.conftest import Place
 from tests.cli.test_serve import Machine, machine
 from tests.models import COMMIT, tiny_model, write_hf_cache
 
+from hf_pack.api import checking
+from hf_pack.ports import LocalGpus
+
 __all__ = ["machine"]  # a fixture
 
 TOKENIZERS_BACKEND = {"tokenizer_class": "TokenizersBackend", "chat_template": "x"}
@@ -41,6 +44,19 @@ def test_check_names_the_issue_of_the_version_that_is_asked_about(place: Place, 
     assert (patch["file"], patch["set"]) == ("tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
     assert "known issue" not in place.done("check", named, "--gpu", "L4", "--runtime-version", "0.19.1").err
     assert "known issue" not in place.done("check", named, "--gpu", "L4").err  # the matrix's own version
+
+
+def test_check_names_it_where_there_is_no_gpu_to_ask_about(
+    place: Place, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "local_gpus", lambda: LocalGpus(gpus=(), note="no driver"))
+    old = place.run("check", named, "--runtime", "triton", "--runtime-version", "0.19.0")
+    assert (old.code, old.out) == (2, "")
+    assert "this machine shows none: no driver\n  warning: known issue tokenizers-backend, vllm <0.19.1" in old.err
+    assert entry(old.err)["set"] == {"tokenizer_class": "PreTrainedTokenizerFast"}
+    told = place.run("check", named, "--runtime-version", "0.19.0", "--json").document["error"]["message"]
+    assert "known issue tokenizers-backend" in told
+    assert "known issue" not in place.run("check", named).err  # the matrix's own version
 
 
 def test_check_offers_the_entry_in_json(place: Place, named: str) -> None:

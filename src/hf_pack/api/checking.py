@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING
 
 from hf_pack import wiring
@@ -18,7 +19,7 @@ from hf_pack.gpu.check import Check
 from hf_pack.gpu.check import check as check_facts
 from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.matrix import Matrix, parse_matrix
-from hf_pack.gpu.settings import stated_parallelism
+from hf_pack.gpu.settings import engine_of, stated_parallelism
 from hf_pack.model.manifest import HubSource
 from hf_pack.ports import LocalGpus, Progress
 from hf_pack.steps.quiet import QUIET
@@ -26,6 +27,7 @@ from hf_pack.user_path import user_path
 
 if TYPE_CHECKING:
     from hf_pack.gpu.choice import Choice
+    from hf_pack.gpu.objections import Reason
     from hf_pack.model.manifest import PathSource
     from hf_pack.ports import ModelRelations, Store, Workspace
     from hf_pack.runtimes.known_issues import Issue
@@ -155,18 +157,31 @@ def check(
 ) -> Check:
     """Whether a model runs on GPUs (by name, else this machine's) with a runtime; nothing is downloaded but headers.
 
-    ``options.tensor_parallel`` repeats a single named GPU. Raises what :func:`facts_of` and :func:`gpus_for` raise.
+    ``options.tensor_parallel`` repeats a single named GPU. Raises what :func:`facts_of` and :func:`gpus_for` raise;
+    where there is no GPU to ask about, the error names what is known of the runtime's version.
     """
+    options = options or Options()
+    if gpus:
+        gpus_for(gpus, memory)  # a name that nobody knows needs no model
+    facts = facts_of(name, workspace=workspace, store=store, caches=caches, progress=progress)
+    try:
+        chosen = gpus_for(gpus, memory)
+    except UsageError as error:
+        known = _known_issues(facts, runtime, options, matrix().versions(engine_of(runtime)))
+        lines = [error.message, *(indent(f"{reason.level}: {reason}", "  ") for reason in known)]
+        raise UsageError("\n".join(lines), hint=error.hint) from None
+    answer = check_facts(facts, repeated(chosen, facts, runtime, options), runtime, options, matrix())
+    known = _known_issues(facts, runtime, options, answer.runtime_versions)
+    return replace(answer, reasons=(*answer.reasons, *known))
+
+
+def _known_issues(facts: Facts, runtime: str, options: Options, usual: str) -> tuple[Reason, ...]:
+    """Those of the version that is asked about, else of the ``usual`` ones."""
     from hf_pack.runtimes.requirement import exactly
     from hf_pack.steps.check import known_issues
 
-    options = options or Options()
-    chosen = gpus_for(gpus, memory)
-    facts = facts_of(name, workspace=workspace, store=store, caches=caches, progress=progress)
-    answer = check_facts(facts, repeated(chosen, facts, runtime, options), runtime, options, matrix())
-    versions = exactly(options.runtime_version) if options.runtime_version else answer.runtime_versions
-    found = known_issues(facts, runtime, versions, issues())
-    return replace(answer, reasons=(*answer.reasons, *found))
+    versions = exactly(options.runtime_version) if options.runtime_version else usual
+    return known_issues(facts, runtime, versions, issues())
 
 
 def variants(

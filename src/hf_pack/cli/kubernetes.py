@@ -81,12 +81,11 @@ def to_kubernetes(arguments: argparse.Namespace) -> int:
 
 def _fit(package: ServedPackage, runtime: str, arguments: argparse.Namespace) -> Check:
     from hf_pack.api import checking
-    from hf_pack.cli.commands.check import said
     from hf_pack.cli.start_check import require_fit
 
     answer = checking.check(str(package.store_path), gpus=arguments.gpu, runtime=runtime, store=arguments.store)
     require_fit(answer, hint="other engine parameters in its manifest, or another --gpu")
     for reason in answer.reasons:
         if reason.level == "warning":
-            talk(f"warning: {said(reason)}")
+            talk(f"warning: {reason}")
     return answer

@@ -35,13 +35,12 @@ def warnings_before(prepared: Prepared, store: Store) -> tuple[str, ...]:
 
 
 def _known_issues(prepared: Prepared, facts: Sequence[Facts]) -> Iterator[str]:
-    from hf_pack.cli.commands.check import said
     from hf_pack.runtimes.requirement import exactly
     from hf_pack.steps.check import known_issues
 
     for package, known in zip(prepared.packages, facts, strict=True):
         for reason in known_issues(known, prepared.runtime.name, exactly(_engine_version(prepared)), checking.issues()):
-            yield f"{package.served.label}: {said(reason)}"
+            yield f"{package.served.label}: {reason}"
 
 
 def _engine_version(prepared: Prepared) -> str | None:

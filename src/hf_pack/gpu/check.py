@@ -14,7 +14,7 @@ from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.matrix import Cell, Matrix, Support
 from hf_pack.gpu.memory import Memory, gib, memory_of
 from hf_pack.gpu.objections import Reason, objections
-from hf_pack.gpu.settings import ONLINE_FP8, SGLANG, TRITON, VLLM, Settings, resolve
+from hf_pack.gpu.settings import ONLINE_FP8, SGLANG, Settings, engine_of, resolve
 from hf_pack.weights.cache_layers import shape_of
 from hf_pack.weights.quantization import Quantization
 from hf_pack.weights.quantization_scheme import schemes
@@ -100,7 +100,7 @@ def _answer(facts: Facts, gpus: Sequence[Gpu], runtime: str, options: Options, m
     gpu = common(gpus)
     settings = resolve(facts, gpu, len(gpus), runtime, options)
     shape = shape_of(facts.config)
-    engine = VLLM if runtime == TRITON else runtime
+    engine = engine_of(runtime)
     row = scheme_row(facts, settings, engine)
     cell = matrix.look_up_all(engine, schemes(row), gpu.sm, options.runtime_version)
     memory = memory_of(facts, shape, settings, gpu)

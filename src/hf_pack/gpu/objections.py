@@ -39,6 +39,11 @@ class Reason:
     kind: Kind = ""
     mend: str = ""
 
+    def __str__(self) -> str:
+        """For a person: its source behind it, below it what helps."""
+        source = f" [{self.source}]" if self.source else ""
+        return "\n  ".join((f"{self.text}{source}", *self.mend.splitlines()))
+
     @classmethod
     def error(cls, text: str, source: str = "", kind: Kind = "size") -> Self:
         """It keeps the model from running."""

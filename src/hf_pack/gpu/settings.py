@@ -50,6 +50,11 @@ class Settings:
     kv_memory: int | None  #: bytes, instead of what is left
 
 
+def engine_of(runtime: str) -> str:
+    """The runtime that runs the model: Triton's backend is vLLM."""
+    return VLLM if runtime == TRITON else runtime
+
+
 def engine_parameters(tables: Mapping[str, JsonObject], runtime: str) -> JsonObject:
     """A package's tables for a runtime in vLLM's words: Triton starts vLLM, SGLang has words of its own."""
     vllm = dict(tables.get(VLLM, {}))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from hf_pack.gpu.facts import Facts
 from hf_pack.gpu.objections import Reason
-from hf_pack.gpu.settings import TRITON, VLLM
+from hf_pack.gpu.settings import engine_of
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
 from hf_pack.model.published import Published
@@ -33,10 +33,9 @@ def known_issues(facts: Facts, runtime: str, versions: str, issues: Iterable[Iss
         tensor_dtypes=tuple({part.dtype for part in facts.weight_parts or ()}),
         repo_id=facts.repo_id,
     )
-    engine = VLLM if runtime == TRITON else runtime
     return tuple(
         Reason(level="warning", text=sentence(issue), source=issue.source, mend=mend(issue))
-        for issue in find(issues, signs, {engine: versions})
+        for issue in find(issues, signs, {engine_of(runtime): versions})
     )
 
 

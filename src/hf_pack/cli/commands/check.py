@@ -12,7 +12,6 @@ from hf_pack.cli.output import print_json, size_words, table, talk
 if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
     from hf_pack.gpu.choice import Choice
-    from hf_pack.gpu.objections import Reason
 
 _EXIT = 7  # not compatible (DESIGN.md, section 6)
 _MOST_GPUS = 9_999
@@ -119,12 +118,6 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if found.verdict in good else _EXIT
 
 
-def said(reason: Reason) -> str:
-    """One reason for a person: its source behind it, below it what helps."""
-    source = f" [{reason.source}]" if reason.source else ""
-    return "\n  ".join((f"{reason.text}{source}", *reason.mend.splitlines()))
-
-
 def _print_choices(choices: tuple[Choice, ...]) -> None:
     table(
         [("", "verdict", "model", "format", "kernel", "weights", "longest context", "from")]
@@ -182,7 +175,7 @@ def _print(found: Check) -> None:
         rows.append(("at once", f"{found.concurrency:,.1f} requests of {found.context_length or 0:,} tokens"))
     table(rows)
     for reason in found.reasons:
-        talk(f"{reason.level}: {said(reason)}")
+        talk(f"{reason.level}: {reason}")
     for change in found.changes:
         longest = f" (up to {change.max_model_len:,} tokens)" if change.max_model_len else ""
         talk(f"it would fit with {change.what}: {change.arguments}{longest}")
