@@ -5,6 +5,8 @@ imported. Every final release from ``FIRST`` on is taken, post releases too. Run
 version::
 
     python scripts/engine_schemas.py [vllm|sglang …]
+
+What became of keys that are gone is looked up by people: ``engine_renames.toml``, each with where it is said.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import io
 import json
 import re
 import sys
+import tomllib
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -24,6 +27,7 @@ from hf_pack.runtimes.engine_source import FILES, engine_keys
 INDEX = "https://pypi.org/simple"
 FIRST = {"vllm": Version("0.10.0"), "sglang": Version("0.5.0")}
 DATA = Path(__file__).parent.parent / "src" / "hf_pack" / "data"
+RENAMED = Path(__file__).with_name("engine_renames.toml")
 _TAIL = 1 << 16  # bytes; the list of a wheel's files is at its end
 
 
@@ -81,7 +85,10 @@ def keys_of(runtime: str, url: str) -> dict[str, str]:
 
 
 def document(runtime: str, tables: dict[str, dict[str, str]]) -> str:
-    """``keys``: for each key the spans ``[first, last, type]``, positions in ``versions``; one key a line."""
+    """``keys``: for each key the spans ``[first, last, type]``, positions in ``versions``; one key a line.
+
+    ``renamed``: for a key that is gone ``[what to write now, where that is said]``.
+    """
     versions = list(tables)
     lines = []
     for key in sorted(set().union(*tables.values())):
@@ -95,8 +102,10 @@ def document(runtime: str, tables: dict[str, dict[str, str]]) -> str:
             else:
                 spans.append([index, index, words])
         lines.append(f"  {json.dumps(key)}: {json.dumps(spans, separators=(',', ':'))}")
+    renamed = tomllib.loads(RENAMED.read_text())[runtime]
+    changes = [f"  {json.dumps(key)}: {json.dumps(words, ensure_ascii=False)}" for key, words in renamed.items()]
     head = f'{{"runtime": "{runtime}",\n "versions": {json.dumps(versions)},\n "keys": {{\n'
-    return head + ",\n".join(lines) + "\n }}\n"
+    return head + ",\n".join(lines) + '\n },\n "renamed": {\n' + ",\n".join(changes) + "\n }}\n"
 
 
 def main() -> None:

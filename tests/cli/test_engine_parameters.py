@@ -17,6 +17,7 @@ class EngineArgs:
     max_model_len: int | None = None
     warp: bool = False
     mode: "Mode" = "slow"
+    pooler_config: dict | None = None
 """
 CONFIG = 'Mode = Literal["slow", "fast"]\n'
 
@@ -95,6 +96,8 @@ def test_an_installed_version_that_is_newer_counts(added: Place, monkeypatch: py
         assert ran.code == 2
         assert "vllm.mode: vllm 99.1.0+cpu does not take this value: expected one of fast, slow" in ran.err
         assert "vllm.wrap: no engine parameter of vllm 99.1.0+cpu (did you mean warp?)" in ran.err
+    renamed = lock(added, "override_pooler_config = { dimensions = 4 }")
+    assert "vllm.override_pooler_config: no engine parameter of vllm 99.1.0+cpu (write pooler_config, as" in renamed.err
     assert "no engine parameter of vllm 0.10.0" in lock(added, "warp = true", 'vllm = "<1"').err
 
 

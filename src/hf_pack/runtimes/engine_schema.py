@@ -7,6 +7,7 @@ own sources (``scripts/engine_schemas.py``, :mod:`hf_pack.runtimes.engine_source
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -31,16 +32,45 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    """What became of a key that is gone: what to write now, and the file of the runtime that says so."""
+
+    now: str  #: begins with a key; where it is a key alone, the value stays
+    source: str
+
+    @property
+    def key(self) -> str:
+        """The key of today."""
+        return re.split(r"\W", self.now, maxsplit=1)[0]
+
+    @property
+    def keeps_value(self) -> bool:
+        """Whether the name alone changed."""
+        return self.now == self.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSchema:
-    """The engine parameters of a runtime in ``versions`` (oldest first); each key's spans are sorted and apart."""
+    """The engine parameters of a runtime in ``versions`` (oldest first); each key's spans are sorted and apart.
+
+    ``renamed`` are keys that are gone in some version.
+    """
 
     runtime: str
     versions: tuple[str, ...]
     keys: Mapping[str, tuple[Span, ...]]
+    renamed: Mapping[str, Renamed]
 
     def at(self, key: str, version: int) -> Span | None:
         """What the key is in the version at this position; None where it does not exist."""
         return next((span for span in self.keys.get(key, ()) if span.first <= version <= span.last), None)
+
+    def became(self, key: str, version: int) -> Renamed | None:
+        """What takes the place of a key in the version at this position; it may have changed its name twice."""
+        found = self.renamed.get(key)
+        while found is not None and self.at(found.key, version) is None:
+            found = self.renamed.get(found.key) if found.keeps_value else None
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +96,14 @@ def parse_schema(text: str) -> EngineSchema:
         key: tuple(Span(first=first, last=last, words=frozenset(words.split("|"))) for first, last, words in spans)
         for key, spans in document["keys"].items()
     }
-    return EngineSchema(runtime=document["runtime"], versions=tuple(document["versions"]), keys=keys)
+    renamed = {key: Renamed(now=now, source=source) for key, (now, source) in document["renamed"].items()}
+    return EngineSchema(runtime=document["runtime"], versions=tuple(document["versions"]), keys=keys, renamed=renamed)
 
 
 def schema_of(runtime: str, version: str, keys: Mapping[str, str]) -> EngineSchema:
     """The schema of one version, from :func:`hf_pack.runtimes.engine_source.engine_keys`."""
     spans = {key: (Span(first=0, last=0, words=frozenset(words.split("|"))),) for key, words in keys.items()}
-    return EngineSchema(runtime=runtime, versions=(version,), keys=spans)
+    return EngineSchema(runtime=runtime, versions=(version,), keys=spans, renamed={})
 
 
 def covered(schema: EngineSchema, requirement: str | None) -> tuple[int, ...]:
@@ -121,18 +152,22 @@ def _absent(
     schema: EngineSchema, key: str, missing: list[int], wanted: tuple[int, ...], requirement: str | None
 ) -> ParameterProblem:
     runtime, spans = schema.runtime, schema.keys.get(key, ())
-    near = _nearest(schema, key, wanted)
-    if not spans:
-        known = f"{schema.versions[0]} to {schema.versions[-1]}" if len(schema.versions) > 1 else schema.versions[0]
-        return ParameterProblem(
-            key=key, problem=f"no engine parameter of {runtime} {known}", hint=f"did you mean {near}?" if near else ""
-        )
     last = len(schema.versions) - 1
     place = missing[-1]
+    became, near = schema.became(key, place), _nearest(schema, key, wanted)
+    write = "remove it" if became is None else f"write {became.now}, as {became.source} says"
+    if not spans:
+        known = f"{schema.versions[0]} to {schema.versions[-1]}" if len(schema.versions) > 1 else schema.versions[0]
+        guess = f"did you mean {near}?" if near else ""
+        return ParameterProblem(
+            key=key, problem=f"no engine parameter of {runtime} {known}", hint=write if became is not None else guess
+        )
     if spans[-1].last < place:
         gone = spans[-1].last + 1
         problem = f"removed in {runtime} {schema.versions[gone]}"
-        instead = f"; the nearest there is {near}" if near else ""
+        if became is not None and became.keeps_value:
+            problem = f"renamed in {runtime} {schema.versions[gone]}, now {became.key}"
+        instead = f"; the nearest there is {near}" if near and became is None else ""
         state = f'or state runtimes = {{ {runtime} = "<{schema.versions[gone]}" }}{instead}'
     else:
         came = next(span.first for span in spans if span.last >= missing[0])
@@ -142,7 +177,7 @@ def _absent(
         asked = f"{runtime} {schema.versions[last]}, the newest known"
     else:
         asked = f"{runtime}{requirement} allows {schema.versions[place]}"
-    return ParameterProblem(key=key, problem=f"{problem}; {asked}", hint=f"remove it, {state}")
+    return ParameterProblem(key=key, problem=f"{problem}; {asked}", hint=f"{write}, {state}")
 
 
 def _nearest(schema: EngineSchema, key: str, wanted: tuple[int, ...]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hf_pack.errors import ManifestError
 from hf_pack.gpu.facts import Facts
@@ -45,6 +45,8 @@ class Schemas:
         if runtime not in self._asked:
             self._asked[runtime] = self.installed(runtime, known.versions if known is not None else ())
         here = self._asked[runtime]
+        if here is not None and known is not None:
+            here = replace(here, renamed=known.renamed)
         counts = here is not None and (requirement is None or satisfies(here.versions[0], requirement))
         if here is not None and counts:
             yield here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -57,6 +58,29 @@ def test_what_a_runtime_takes_has_no_problem(runtime: str, parameters: JsonObjec
             ("removed in vllm 0.10.1", "enable_log_requests", "<0.10.1"),
         ),
         ("vllm", {"disable_log_requests": True}, None, ("removed in vllm 0.10.1; vllm 0.33.0, the newest known",)),
+        (
+            "vllm",
+            {"cuda_graph_sizes": [1, 2]},
+            None,
+            ("renamed in vllm 0.13.0, now cudagraph_capture_sizes", "write cudagraph_capture_sizes, as vllm/engine/"),
+        ),
+        (
+            "sglang",
+            {"nsa_decode": "fa3"},
+            ">=0.5.20",
+            ("renamed in sglang 0.5.4, now dsa_decode_backend; ", '{ sglang = "<0.5.4" }'),
+        ),
+        ("sglang", {"nsa_decode": "fa3"}, ">=0.5.4,<0.5.13", ("renamed in sglang 0.5.4, now nsa_decode_backend; ",)),
+        (
+            "sglang",
+            {"enable_deepep_moe": True},
+            None,
+            (
+                "removed in sglang 0.5.3;",
+                'write moe_a2a_backend = "deepep", as sglang/srt/server_args.py of 0.5.2 says',
+            ),
+        ),
+        ("vllm", {"disable_log_requests": True}, None, ("write enable_log_requests, the other way round",)),
         ("vllm", {"enable_log_requests": True}, ">=0.10", ("not in vllm before 0.10.1", ">=0.10.1")),
     ],
 )
@@ -75,6 +99,29 @@ def test_the_generated_schemas_are_sound(runtime: str) -> None:
         assert spans, key
         assert all(0 <= span.first <= span.last < len(schema.versions) for span in spans), key
         assert all(one.last < other.first for one, other in pairwise(spans)), key
+
+
+@pytest.mark.parametrize("runtime", ["vllm", "sglang"])
+def test_what_is_said_of_a_key_that_is_gone_is_there_in_its_place(runtime: str) -> None:
+    schema = released(runtime)
+    last = len(schema.versions) - 1
+    assert len(schema.renamed) > 10
+    for key, renamed in schema.renamed.items():
+        gone = schema.keys[key][-1].last + 1
+        assert gone <= last, key
+        assert schema.at(renamed.key, gone) is not None, key
+        assert any(version in renamed.source for version in schema.versions), key
+
+
+def test_a_name_that_left_before_the_schema_of_an_installed_version_is_told_too() -> None:
+    keys = engine_keys("vllm", VLLM) | {"pooler_config": "table"}
+    schema = replace(schema_of("vllm", "0.99.0", keys), renamed=released("vllm").renamed)
+    (problem,) = parameter_problems(schema, {"override_pooler_config": {}}, None)
+    assert str(problem).startswith(
+        "override_pooler_config: no engine parameter of vllm 0.99.0 (write pooler_config, as"
+    )
+    (problem,) = parameter_problems(schema, {"cuda_graph_sizes": [1]}, None)  # its new name is not there either
+    assert "write" not in str(problem)
 
 
 VLLM = {
