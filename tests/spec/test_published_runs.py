@@ -2,7 +2,8 @@
 
 Each row names the public thread or page that has the log; those that begin with ``no address`` were read in public
 texts whose place was not kept, and count for nothing but themselves. The configurations are the models' own (their
-fields that matter). ``-s`` prints the table.
+fields that matter); those of MiniMax, Kimi, Mistral and the pictures' part of Qwen are what transformers 5.19 has for
+these checkpoints. ``-s`` prints the table.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ QWEN3_MOE = {
 QWEN3_5 = {
     "max_position_embeddings": 262144, "vocab_size": 248320, "head_dim": 256, "full_attention_interval": 4,
     "linear_num_key_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128,
-    "linear_conv_kernel_dim": 4, "mamba_ssm_dtype": "float32", "dtype": "bfloat16",
+    "linear_conv_kernel_dim": 4, "mamba_ssm_dtype": "float32", "mtp_num_hidden_layers": 1, "dtype": "bfloat16",
 }  # fmt: skip
 GPT_OSS = {
     "model_type": "gpt_oss", "hidden_size": 2880, "intermediate_size": 2880, "num_attention_heads": 64,
@@ -138,6 +139,52 @@ CONFIGS: Mapping[str, dict[str, Any]] = {
         "sliding_window": 1024, "sliding_window_pattern": 6, "max_position_embeddings": 131072,
         "tie_word_embeddings": True, "torch_dtype": "bfloat16",
     }},
+    "Qwen-7B": {
+        "model_type": "qwen", "hidden_size": 4096, "intermediate_size": 22016, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "kv_channels": 128, "vocab_size": 151936, "max_position_embeddings": 32768,
+        "seq_length": 8192, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+    },
+    "Qwen3-14B": {
+        "model_type": "qwen3", "hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40,
+        "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936,
+        "max_position_embeddings": 40960, "torch_dtype": "bfloat16",
+    },
+    "Llama-3.1-405B": {  # its first release repeated each of the 8 key and value heads (vllm-project/vllm#6689)
+        "model_type": "llama", "hidden_size": 16384, "intermediate_size": 53248, "num_hidden_layers": 126,
+        "num_attention_heads": 128, "num_key_value_heads": 16, "vocab_size": 128256, "torch_dtype": "bfloat16",
+        "max_position_embeddings": 131072,
+    },
+    "Pixtral-12B": {"model_type": "llava", "text_config": {
+        "model_type": "mistral", "hidden_size": 5120, "intermediate_size": 14336, "num_hidden_layers": 40,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 131072,
+        "max_position_embeddings": 1024000, "sliding_window": None, "torch_dtype": "bfloat16",
+    }},
+    "Kimi-Linear-48B-A3B": {
+        "model_type": "kimi_linear", "hidden_size": 2304, "intermediate_size": 9216, "moe_intermediate_size": 1024,
+        "num_hidden_layers": 27, "num_attention_heads": 32, "num_key_value_heads": 32, "kv_lora_rank": 512,
+        "qk_rope_head_dim": 64, "qk_nope_head_dim": 128, "v_head_dim": 128, "num_experts": 256, "vocab_size": 163840,
+        "max_position_embeddings": 1048576, "dtype": "bfloat16", "linear_attn_config": {
+            "full_attn_layers": [4, 8, 12, 16, 20, 24, 27], "head_dim": 128, "num_heads": 32,
+            "short_conv_kernel_size": 4,
+        },
+    },
+    "MiniMax-M2.7": {
+        "model_type": "minimax_m2", "hidden_size": 3072, "intermediate_size": 1536, "num_hidden_layers": 62,
+        "num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128, "num_local_experts": 256,
+        "num_experts_per_tok": 8, "vocab_size": 200064, "max_position_embeddings": 196608, "dtype": "bfloat16",
+    },
+    "Mistral-Small-4-119B": {"model_type": "mistral3", "text_config": {
+        "model_type": "mistral4", "hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32,
+        "num_key_value_heads": 32, "kv_lora_rank": 256, "qk_rope_head_dim": 64, "qk_nope_head_dim": 64,
+        "v_head_dim": 128, "max_position_embeddings": 1048576, "vocab_size": 131072, "dtype": "bfloat16",
+    }},
+    "gemma-4-31B": {"model_type": "gemma4", "tie_word_embeddings": True, "text_config": {
+        "model_type": "gemma4_text", "hidden_size": 5376, "intermediate_size": 21504, "num_hidden_layers": 60,
+        "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 256, "global_head_dim": 512,
+        "num_global_key_value_heads": 4, "attention_k_eq_v": True, "vocab_size": 262144, "sliding_window": 1024,
+        "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 10, "max_position_embeddings": 262144,
+        "tie_word_embeddings": True, "dtype": "bfloat16",
+    }},
     "gpt-oss-20b": GPT_OSS | {"num_hidden_layers": 24, "num_local_experts": 32},
     "gpt-oss-120b": GPT_OSS | {"num_hidden_layers": 36, "num_local_experts": 128},
 }  # fmt: skip
@@ -145,13 +192,18 @@ CONFIGS: Mapping[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """What a runtime said that the weights take on each GPU, in GiB."""
+    """What a runtime said that the weights take on each GPU, in GiB.
+
+    ``kept`` are the modules that the checkpoint does not quantize, ``vision`` the values of its encoders.
+    """
 
     model: str
     logged: float
     source: str
     form: Form = "BF16"
     parallel: int = 1
+    kept: tuple[str, ...] = ()
+    vision: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +258,40 @@ WEIGHTS = (
     Weights(model="gpt-oss-120b", logged=65.9651, form="MXFP4", source="vllm-project/vllm#23278, Marlin on H100"),
     Weights(model="gemma-3-27b", logged=13.1665, parallel=4, source="vllm-project/vllm#15676, 4 GPUs"),
     Weights(model="Qwen3.5-35B-A3B", logged=64.69, source="no address: a vLLM log, Qwen3.5-35B-A3B"),
+    Weights(model="Qwen-7B", logged=14737.2578 / 1024, source="vllm-project/vllm#7256, Qwen-7B-Chat"),
+    Weights(
+        model="Llama-3.1-405B",
+        logged=57.752,
+        form="F8",
+        parallel=8,
+        kept=("*.self_attn.*", "model.layers.0.mlp.*", "model.layers.125.mlp.*"),
+        source="vllm-project/vllm#6746, Meta-Llama-3.1-405B-Instruct-FP8 of July 2024",
+    ),
+    Weights(
+        model="gemma-4-31B",
+        logged=31.18,
+        form="NVFP4",
+        kept=("*.self_attn.*",),
+        vision=576_424_556,  # of the 31,273,088,876 values that its page at the Hub counts
+        source="robotmunki.com/pages/vllm-startup-log-annotated.html, nvidia/Gemma-4-31B-IT-NVFP4",
+    ),
+    Weights(
+        model="Qwen3.5-27B",
+        logged=14.28,
+        form="F8-BLOCK",
+        parallel=2,
+        vision=460_730_096,
+        source="vllm-project/recipes#810, Qwen3.8-27B-FP8 (same shapes), 2x RTX 5090",
+    ),
+    Weights(
+        model="Qwen3.5-27B",
+        logged=12.02,
+        form="NVFP4",
+        parallel=2,
+        kept=("*.linear_attn.in_proj*",),
+        vision=460_730_096,
+        source="vllm-project/recipes#810, Inferact/Qwen3.8-27B-NVFP4 (same shapes); kept: 1CatAI/1Cat-vLLM#228",
+    ),
 )
 TOKENS = (
     Tokens(model="Llama-3.1-8B", gib=3.81, tokens=1952 * 16, source="vllm-project/vllm#10517, RTX 3090"),
@@ -240,6 +326,26 @@ TOKENS = (
         model="Qwen3.5-35B-A3B", gib=5.98, tokens=int(4.33 * 131_072), kv_dtype="fp8", max_model_len=131_072,
         source="noonghunna/club-3090#612",
     ),
+    Tokens(model="Qwen3-14B", gib=6.51, tokens=42_656, source="LMCache/LMCache#1739"),
+    Tokens(model="Pixtral-12B", gib=17.72, tokens=7259 * 16, source="dphnAI/sonar#1320 (a fork of vLLM), A6000"),
+    Tokens(model="Pixtral-12B", gib=10.53, tokens=4314 * 16, source="dphnAI/sonar#1320 (a fork of vLLM), A6000"),
+    Tokens(
+        model="MiniMax-M2.7", gib=23.25, tokens=196_608, one_request=True, parallel=2,
+        source="eugr/spark-vllm-docker#396, AWQ, 2x DGX Spark",
+    ),
+    Tokens(
+        model="MiniMax-M2.7", gib=28.74, tokens=240_816, parallel=2, max_model_len=196_608,
+        source="eugr/spark-vllm-docker#396, AWQ, 2x DGX Spark",
+    ),
+    Tokens(
+        model="Kimi-Linear-48B-A3B", gib=2.30, tokens=int(2.48 * 120_000), parallel=2, max_model_len=120_000,
+        source="vllm-project/vllm#28228, AWQ, 2x RTX 3090",
+        parameters={"enable_prefix_caching": True, "max_num_batched_tokens": 64_000},
+    ),
+    Tokens(
+        model="Mistral-Small-4-119B", gib=22.5, tokens=1_048_576, one_request=True, max_model_len=1_048_576,
+        source="kaito-project/kaito#2132",
+    ),
 )  # fmt: skip
 BLOCKS = (
     ("Qwen3.5-9B", "auto", 528, "no address: a vLLM log"),
@@ -251,11 +357,19 @@ BLOCKS = (
 )
 
 
-def facts(model: str, form: Form = "BF16", parameters: Mapping[str, Any] | None = None) -> Facts:
+def facts(
+    model: str,
+    form: Form = "BF16",
+    parameters: Mapping[str, Any] | None = None,
+    kept: tuple[str, ...] = (),
+    vision: int = 0,
+) -> Facts:
     config = CONFIGS[model]
-    found = headers(config, form)
+    found = headers(config, form, kept, vision)
     statements: dict[str, dict[str, Any]] = {
         "F8": {"quantization_config": {"quant_method": "fp8", "activation_scheme": "dynamic"}},
+        "F8-BLOCK": {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}},
+        "NVFP4": {"quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}},
         "AWQ": {"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 128}},
         "I8": {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": {}}},
     }
@@ -284,16 +398,24 @@ WEIGHT_MISSES = {
     ("Qwen3-4B", 1): "2.3 % less on ROCm; why is not known",
     ("gemma-3-1b", 1): "two rotary tables, and what the allocator rounds up, are more than 1 % of so small a model",
     ("gemma-3-27b", 4): "the log counts the vision part too, which the shapes here leave out",
+    ("gemma-4-31B", 1): "1.7 % less: vLLM copies the values out of keys that are both, and keeps two rotary tables",
+}
+#: As above, for caches; these are not answered at all.
+CACHE_MISSES = {
+    "Mistral-Small-4-119B": "config.json says mistral4, Mistral's own params.json that vLLM prefers makes it MLA",
 }
 
 
 @pytest.mark.parametrize("run", WEIGHTS, ids=lambda run: f"{run.model}-{run.form}-tp{run.parallel}")
 def test_weights_within_one_percent(run: Weights) -> None:
-    known = facts(run.model, run.form)
+    known = facts(run.model, run.form, kept=run.kept, vision=run.vision)
     settings = resolve(known, GPU, run.parallel, "vllm", Options(tensor_parallel=run.parallel))
     found = weights_per_gpu(known, shape_of(known.config), settings) / GIB
     miss = found / run.logged - 1
-    print(f"{run.model:18} {run.form:6} tp{run.parallel}  {found:8.3f} GiB  logged {run.logged:8.3f}  {miss:+.2%}")
+    why = WEIGHT_MISSES.get((run.model, run.parallel), "")
+    print(
+        f"{run.model:18} {run.form:8} tp{run.parallel}  {found:8.3f} GiB  logged {run.logged:8.3f}  {miss:+.2%}  {why}"
+    )
     within = abs(miss) <= 0.01
     assert within is ((run.model, run.parallel) not in WEIGHT_MISSES), f"{found:.3f} GiB, {run.source}"
 
@@ -304,7 +426,10 @@ def test_kv_tokens_within_five_percent(run: Tokens) -> None:
     options = Options(tensor_parallel=run.parallel, kv_dtype=run.kv_dtype, max_model_len=run.max_model_len)
     settings = resolve(known, GPU, run.parallel, run.runtime, options)
     layers = shape_of(known.config).layers
-    assert layers is not None
+    assert (layers is None) is (run.model in CACHE_MISSES), run.source
+    if layers is None:
+        print(f"{run.model:18} not answered: {CACHE_MISSES[run.model]}")
+        return
     cache = cache_of(layers, settings)
     memory = int(run.gib * GIB)
     length = run.max_model_len or 4096
@@ -330,4 +455,4 @@ def test_there_are_enough_runs_that_anybody_can_look_up() -> None:
     named = {run.model for run in (*WEIGHTS, *TOKENS) if not run.source.startswith("no address")}
     named |= {model for model, _, _, source in BLOCKS if not source.startswith("no address")}
     print(f"{len(named)} models with a public address: {', '.join(sorted(named))}")
-    assert len(named) >= 16
+    assert len(named) >= 24

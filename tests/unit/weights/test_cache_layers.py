@@ -102,6 +102,7 @@ def test_the_language_model_inside_another() -> None:
         {},
         {"model_type": "deepseek_v4", **BASE},
         {"model_type": "mllama", **BASE},
+        {"model_type": "mistral4", **BASE, "kv_lora_rank": 256, "qk_rope_head_dim": 64, "qk_nope_head_dim": 64},
         {"model_type": "llama", **BASE, "layer_types": ["invented"] * 4},
         {"model_type": "x", "num_hidden_layers": 4},
         {"model_type": "nemotron_h", **BASE},

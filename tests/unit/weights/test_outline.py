@@ -52,7 +52,8 @@ def test_a_check_of_the_outline_is_the_check_of_the_configuration(name: str, run
     part = replace(whole, config=outline(whole.config))
     gpus = (GPU, GPU)
     assert check(part, gpus, runtime, Options(), matrix()) == check(whole, gpus, runtime, Options(), matrix())
-    assert len(str(part.config)) < 1000
+    each_layer = CONFIGS[name].get("text_config", {}).get("layer_types", "")  # some models have a word for each
+    assert len(str(part.config)) - len(str(each_layer)) < 1000
 
 
 @pytest.mark.parametrize("name", HYBRIDS)
