@@ -10,6 +10,7 @@ from hf_pack.cli.output import print_json, size_words, table, talk
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
+    what.add_argument("name", nargs="?", metavar="GPU", help='what --gpu takes this name for: L4, "2x H100"')
     what.add_argument("--list", action="store_true", help="the catalogue: every GPU that --gpu knows by name")
     what.add_argument("--matrix", action="store_true", help="which quantization runs on which GPU with which runtime")
     parser.add_argument("--runtime", choices=("vllm", "sglang"), help="of the matrix: one runtime alone")
@@ -20,6 +21,8 @@ def _run(arguments: argparse.Namespace) -> int:
         _matrix(arguments)
     elif arguments.list:
         _list(arguments)
+    elif arguments.name is not None:
+        _named(arguments)
     else:
         _here(arguments)
     return 0
@@ -49,6 +52,27 @@ def _here(arguments: argparse.Namespace) -> None:
         talk(f"driver {found.driver}, runs CUDA up to {found.cuda}")
     if not found.gpus:
         talk(f"no GPU here: {found.note or 'CUDA_VISIBLE_DEVICES hides them'}")
+
+
+def _named(arguments: argparse.Namespace) -> None:
+    from hf_pack.api import checking
+
+    found = checking.gpus_for([arguments.name])
+    if arguments.json:
+        print_json(found)
+        return
+    table(
+        [
+            (
+                gpu.name,
+                f"SM{gpu.sm}",
+                gpu.architecture or "",
+                f"{size_words(gpu.memory)} {gpu.memory_source}",
+                gpu.notes,
+            )
+            for gpu in found
+        ]
+    )
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -94,10 +118,10 @@ COMMAND = Command(
     name="gpu",
     summary="this machine's GPUs, the catalogue, the compatibility matrix",
     description=(
-        "Lists the GPUs of this machine as CUDA would see them (MIG slices too), the catalogue of GPUs that --gpu\n"
-        "knows by name, or what each runtime does with each quantization on each compute capability."
+        "Lists the GPUs of this machine as CUDA would see them (MIG slices too), what a name means, the catalogue\n"
+        "of GPUs that --gpu knows by name, or what each runtime does with each quantization on each compute capability."
     ),
-    examples=("hf-pack gpu", "hf-pack gpu --list", "hf-pack gpu --matrix --runtime vllm"),
+    examples=("hf-pack gpu", "hf-pack gpu L4", "hf-pack gpu --list", "hf-pack gpu --matrix --runtime vllm"),
     arguments=_arguments,
     run=_run,
 )

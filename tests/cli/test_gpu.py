@@ -1,0 +1,18 @@
+"""``hf-pack gpu NAME``: what ``--gpu`` takes a name for."""
+
+from __future__ import annotations
+
+from tests.cli.conftest import Place
+
+
+def test_a_name_is_what_check_takes_it_for(bare: Place) -> None:
+    assert bare.done("gpu", "L4").out == "L4  SM89  Ada  22.0 GiB measured\n"
+    two = bare.done("gpu", "2x H100", "--json").document
+    assert [(gpu["name"], gpu["sm"]) for gpu in two] == [("H100 SXM5 80GB", 90)] * 2
+
+
+def test_a_name_that_nobody_knows_is_said(bare: Place) -> None:
+    ran = bare.run("gpu", "L44")
+    assert (ran.code, ran.out) == (2, "")
+    assert "no such GPU in the catalogue" in ran.err and "hf-pack gpu --list" in ran.err
+    assert bare.run("gpu", "L4", "--matrix").code == 2
