@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
 
 @contextmanager
-def served(files: Mapping[str, bytes], *, password: str | None = None) -> Iterator[str]:
-    """A web server that has these files (path to contents) and nothing else; with a password, for who gives it."""
+def served(
+    files: Mapping[str, bytes],
+    *,
+    password: str | None = None,
+    in_the_middle: Mapping[str, Callable[[int], object]] | None = None,
+) -> Iterator[str]:
+    """A web server that has these files (path to contents) and nothing else; with a password, for who gives it.
+
+    Of a path of ``in_the_middle`` it sends one half, calls what is there with the client's port, and hangs up.
+    """
     token = base64.b64encode(f"user:{password}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -24,7 +32,12 @@ def served(files: Mapping[str, bytes], *, password: str | None = None) -> Iterat
             self.send_response(status)
             self.send_header("Content-Length", str(len(contents or b"")))
             self.end_headers()
-            self.wfile.write(contents or b"")
+            meanwhile = (in_the_middle or {}).get(unquote(self.path))
+            if meanwhile is None:
+                self.wfile.write(contents or b"")
+            else:
+                self.wfile.write((contents or b"")[: len(contents or b"") // 2])
+                meanwhile(self.client_address[1])
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class's name
             pass

@@ -1,7 +1,8 @@
 """A connection to a Nix daemon: the greeting, requests, and what it says while it works (``worker-protocol``).
 
-While it works on a request the daemon sends messages: log lines and activities, which are dropped, then ``LAST`` and
-the answer, or ``ERROR``. After any error the connection is of no use any more.
+While it works on a request the daemon sends messages: activities and log lines, of which errors explain what comes
+after them, then ``LAST`` and the answer, or ``ERROR``. It takes further requests after an ``ERROR``, unless a stream
+was on its way; after any other failure the connection is of no use any more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from enum import IntEnum
 
 from hf_pack.adapters.nix_daemon import wire
 from hf_pack.adapters.nix_daemon.channel import Channel
-from hf_pack.adapters.nix_daemon.faults import DaemonGoneError, refused
+from hf_pack.adapters.nix_daemon.faults import DaemonGoneError, logged_error, plain, refused
 from hf_pack.adapters.nix_daemon.wire import Decoder, WireError
 
 _OURS = 0x6E697863
@@ -57,6 +58,7 @@ class Connection:
         self._place = place
         self._answer = Decoder(channel.receive)
         self._done = False
+        self._cause = ""  # the last error that was logged during this request
         self._copying: dict[int, int] = {}
         self.copied: Callable[[int], object] | None = None  #: is told the bytes of paths as the daemon copies them
         try:
@@ -133,6 +135,7 @@ class Connection:
         while not self._done:
             self._message()
         self._done = False
+        self._cause = ""
         return self._answer
 
     def _heard(self) -> None:
@@ -153,7 +156,7 @@ class Connection:
             case _Message.LAST:
                 self._done = True
             case _Message.NEXT:
-                answer.text()
+                self._cause = logged_error(answer.text()) or self._cause
             case _Message.ERROR:
                 raise self._error()
             case _Message.START:  # activity, level, type; text; fields; parent
@@ -180,12 +183,13 @@ class Connection:
         answer.text()  # its type, level and name say nothing more
         answer.number()
         answer.text()
-        message = answer.text()
+        message = plain(answer.text())
         answer.number()
         for _ in range(answer.number(wire.MOST_ITEMS)):
             answer.number()
             answer.text()
-        return refused(message)
+        cause, self._cause = self._cause, ""
+        return refused(message, cause)
 
     def _no_daemon(self, problem: str) -> DaemonGoneError:
         return DaemonGoneError(

@@ -30,15 +30,26 @@ class DaemonRefusedError(DaemonError):
     """The daemon's own error."""
 
 
-def refused(message: str) -> DaemonRefusedError:
-    """The error for what the daemon said, without its colours."""
-    plain = _COLOURS.sub("", message).strip()
-    return DaemonRefusedError(f"Nix refused\n  {plain}", hint=_hint(plain))
+def refused(message: str, cause: str = "") -> DaemonRefusedError:
+    """The error for what the daemon said, after the ``cause`` that it logged before."""
+    said = f"{cause}\n  {message}" if cause else message
+    return DaemonRefusedError(f"Nix refused\n  {said}", hint=_hint(said))
+
+
+def logged_error(line: str) -> str:
+    """What a line of the daemon's log says went wrong; empty for other lines, and for warnings."""
+    text = plain(line)
+    return text.removeprefix("error:").strip() if text.startswith("error:") else ""
+
+
+def plain(text: str) -> str:
+    """What the daemon said, without its colours."""
+    return _COLOURS.sub("", text).strip()
 
 
 def gone(what: str, place: str, *, said: str = "", hint: str = "") -> DaemonGoneError:
     """The connection to ``place`` ended; ``said`` is what the process printed last."""
-    tail = "".join(f"\n  {line}" for line in _COLOURS.sub("", said).strip().splitlines()[-5:])
+    tail = "".join(f"\n  {line}" for line in plain(said).splitlines()[-5:])
     return DaemonGoneError(f"{what}\n  at {place}{tail}", hint=hint or _hint(said))
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from hf_pack.adapters.nix_daemon import operations
 from hf_pack.adapters.nix_daemon.connecting import PATIENCE
-from hf_pack.adapters.nix_daemon.faults import DaemonRefusedError
+from hf_pack.adapters.nix_daemon.connection import Connection
+from hf_pack.adapters.nix_daemon.faults import DaemonError, DaemonRefusedError
 from hf_pack.adapters.nix_daemon.link import Link
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Progress
+
+_Answer = TypeVar("_Answer")
 
 _AT_ONCE = 4  # connections, each with a process of the daemon's
 
@@ -18,29 +22,18 @@ _AT_ONCE = 4  # connections, each with a process of the daemon's
 def substitute(link: Link, sizes: Mapping[StorePath, int], progress: Progress) -> frozenset[StorePath]:
     """See :meth:`hf_pack.ports.Store.substitute`. What was brought is protected for the session."""
     here = link.protect(sizes)
-    try:
-        with link.adding.lend() as connection:
-            offered = operations.substitutable_paths(connection, sizes.keys() - here)
-    except DaemonRefusedError as error:
-        progress.note(_passed_over(error))
+    offered = _asked(link, lambda connection: operations.substitutable_paths(connection, sizes.keys() - here))
+    if isinstance(offered, DaemonError):
+        progress.note(f"note: the substituters of the Nix store are passed over: {_reason(offered)}")
         return frozenset()
     if not offered:
         return frozenset()
     progress.start("substitute", sum(sizes[path] for path in offered))
-    brought = set()
     threads = ThreadPoolExecutor(min(_AT_ONCE, len(offered)), "hf-pack substitute")
     try:
         largest_first = sorted(offered, key=lambda path: -sizes[path])
-        running: dict[Future[None], StorePath] = {
-            threads.submit(_bring, link, path, sizes[path], progress): path for path in largest_first
-        }
-        for future in as_completed(running):
-            try:
-                future.result()
-            except DaemonRefusedError as error:
-                progress.note(_passed_over(error))
-            else:
-                brought.add(running[future])
+        running = {path: threads.submit(_bring, link, path, sizes[path], progress) for path in largest_first}
+        failures = {path: failure for path, future in running.items() if (failure := future.result()) is not None}
     except BaseException:
         threads.shutdown(wait=False, cancel_futures=True)
         link.adding.abort()
@@ -48,10 +41,16 @@ def substitute(link: Link, sizes: Mapping[StorePath, int], progress: Progress) -
     finally:
         threads.shutdown()
         progress.finish()
-    return frozenset(brought)
+    if failures:  # a thousand files say what the first one says
+        progress.note(
+            f"note: {len(failures)} of {len(offered)} objects do not come from the substituters of the Nix store: "
+            f"{_reason(next(iter(failures.values())))}"
+        )
+    return offered - failures.keys()
 
 
-def _bring(link: Link, store_path: StorePath, size: int, progress: Progress) -> None:
+def _bring(link: Link, store_path: StorePath, size: int, progress: Progress) -> DaemonError | None:
+    """Why it did not come, if it did not."""
     line = progress.child(store_path.name, size)
     told = 0
 
@@ -60,24 +59,39 @@ def _bring(link: Link, store_path: StorePath, size: int, progress: Progress) -> 
         told += count
         line.advance(count)
 
-    try:
-        with link.adding.lend() as connection:
-            connection.patience(None)  # it may take hours, and say nothing
-            connection.copied = copied
-            try:
-                operations.add_temp_root(connection, store_path)
-                operations.ensure_path(connection, store_path)
-            finally:
-                connection.copied = None
+    def fetch(connection: Connection) -> None:
+        connection.patience(None)  # it may take hours, and say nothing
+        connection.copied = copied
+        try:
+            operations.add_temp_root(connection, store_path)
+            operations.ensure_path(connection, store_path)
+        finally:
+            connection.copied = None
             connection.patience(PATIENCE)
-        line.advance(max(0, size - told))  # the daemon tells of whole buffers
-        progress.detail(f"substituted {store_path.name}")
+
+    try:
+        failure = _asked(link, fetch)
+        if failure is None:
+            line.advance(max(0, size - told))  # the daemon tells of whole buffers
+            progress.detail(f"substituted {store_path.name}")
+        return failure
     finally:
         line.finish()
 
 
-def _passed_over(error: DaemonRefusedError) -> str:
-    said = error.message.splitlines()
-    return (
-        f"note: a substituter of the Nix store is passed over: {' '.join(line.strip() for line in said[1:2] or said)}"
-    )
+def _asked(link: Link, ask: Callable[[Connection], _Answer]) -> _Answer | DaemonError:
+    """The answer, or why there is none: what a substituter sends may end a process of Nix's, too."""
+    try:
+        with link.adding.lend() as connection:
+            try:
+                return ask(connection)
+            except DaemonRefusedError as error:
+                return error  # the connection goes on, and with it all that it protects
+    except DaemonError as error:
+        return error  # whoever asks next sees whether more is gone than that process
+
+
+def _reason(error: DaemonError) -> str:
+    """What Nix said first, or what became of the process."""
+    lines = error.message.splitlines()
+    return lines[1].strip() if isinstance(error, DaemonRefusedError) else lines[0]

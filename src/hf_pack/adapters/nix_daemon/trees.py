@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from pathlib import Path
 from hf_pack.adapters.nix_daemon import operations
 from hf_pack.adapters.nix_daemon.faults import DaemonGoneError
 from hf_pack.adapters.nix_daemon.held import HeldBlobs
-from hf_pack.adapters.nix_daemon.link import Link
+from hf_pack.adapters.nix_daemon.link import Link, file_clock_ns
 from hf_pack.adapters.nix_daemon.state import State
 from hf_pack.disk.object_hash import open_regular
 from hf_pack.disk.refusals import existing, free_bytes, out_of_space
@@ -66,7 +65,7 @@ class TreeAdder:
             else:
                 self._require_valid(plan, plan.blobs)
                 body, read = nar.dump(plan.nar_tree(_no_bytes)), 0
-            started = time.time_ns()
+            started = file_clock_ns()
             with self.link.adding.lend() as connection:
                 info = operations.add_to_store(
                     connection, plan.name, operations.RECURSIVE, body, references=plan.references, repair=repair

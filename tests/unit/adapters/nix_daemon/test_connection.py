@@ -170,6 +170,40 @@ def test_its_error_is_told_without_colours() -> None:
         assert "hf-pack build" in caught.value.hint
 
 
+def test_an_error_that_it_logged_before_is_told_first_and_once() -> None:
+    """Nix logs why a substituter failed, and answers only that it has nothing; warnings of retries are no reason."""
+    log = [
+        "\x1b[31;1merror:\x1b[0m the first try",
+        "\x1b[31;1merror:\x1b[0m cannot download 'x': a partial file\n",
+        "\x1b[35;1mwarning:\x1b[0m \x1b[31;1merror:\x1b[0m retrying in 300 ms",
+        "copying path 'x'",
+    ]
+
+    def script(peer: socket.socket) -> None:
+        greet(peer)
+        for _ in range(2):
+            exactly(peer, ASK)
+            peer.sendall(b"".join(NEXT + text(line) for line in log) + error("path 'x' cannot be made"))
+        exactly(peer, ASK)
+        peer.sendall(NEXT + text(log[0]) + LAST + number(0))
+        exactly(peer, ASK)
+        peer.sendall(error("something else"))
+
+    with channel_to(script) as channel:
+        connection = connect(channel)
+        for _ in range(2):
+            with pytest.raises(DaemonRefusedError) as caught:
+                operations.query_path_info(connection, PATH)
+            assert caught.value.message.splitlines()[1:] == [
+                "  cannot download 'x': a partial file",
+                "  path 'x' cannot be made",
+            ]
+        assert operations.query_path_info(connection, PATH) is None
+        with pytest.raises(DaemonRefusedError) as caught:
+            operations.query_path_info(connection, PATH)
+        assert caught.value.message.splitlines()[1:] == ["  something else"]
+
+
 @pytest.mark.parametrize("answer", [b"", LAST, LAST + number(1) + text("deriver") + b"\1\0"])
 def test_an_answer_that_ends_early_is_an_error(answer: bytes) -> None:
     with channel_to(answering(answer, ASK)) as channel:
