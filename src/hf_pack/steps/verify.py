@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hf_pack.errors import Error, LockError, SourceError, StoreError
 from hf_pack.formats.store_path import StorePath
@@ -12,6 +12,7 @@ from hf_pack.model.findings import Problem
 from hf_pack.model.lock import Blob, is_blob
 from hf_pack.model.manifest import PathSource, Storage
 from hf_pack.ports import FileToAdd, Progress, Store, Workspace
+from hf_pack.side_by_side import all_side_by_side
 from hf_pack.steps.bring import bring, file_to_add, places_on_disk
 from hf_pack.steps.contents import stored_contents
 from hf_pack.steps.fetch import Places
@@ -65,8 +66,7 @@ def verify(targets: Sequence[Target], store: Store, workers: int, progress: Prog
     to_read.sort(key=lambda path: -infos[path].nar_size if path in infos else 0)
     to_read.sort(key=lambda path: proved.get(path, 0))
     progress.start("verify", sum(infos[path].nar_size for path in to_read if path in infos))
-    with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda path: store.check(path, progress, sha256=wanted[path]), to_read))
+    found = all_side_by_side([partial(store.check, path, progress, sha256=wanted[path]) for path in to_read], workers)
     progress.finish()
     problems = [problem for problems in found for problem in problems] + unknown
     for target in targets:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import count
 from pathlib import Path
+from threading import Event
 
 import pytest
 from tests.bench import Bench, damage, new_bench, pretend
@@ -11,7 +13,11 @@ from tests.models import tiny_model, write_flat
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.errors import LockError
+from hf_pack.formats.hashes import Hash
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.findings import Problem
 from hf_pack.model.manifest import Storage
+from hf_pack.ports import Progress
 from hf_pack.steps.propose import Wishes
 from hf_pack.steps.verify import Verified
 
@@ -54,6 +60,26 @@ def test_every_object_is_checked_once(bench: Bench) -> None:
     bench.add(bench.home / "acme--m", wishes=Wishes(name="variant"))
     bench.build("variant")
     assert bench.verify("m", "variant", "m").checked == 4
+
+
+def test_an_interrupt_does_not_wait_for_the_objects_under_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(bench)
+    turns, released, ended = count(), Event(), []
+
+    def check(store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:
+        if next(turns):
+            raise KeyboardInterrupt
+        released.wait(20)
+        ended.append(store_path)
+        return ()
+
+    monkeypatch.setattr(bench.store, "check", check)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            bench.verify("m")
+        assert ended == []
+    finally:
+        released.set()
 
 
 def test_a_damaged_blob_is_named_and_repaired_from_the_source(bench: Bench) -> None:
