@@ -24,7 +24,7 @@ from hf_pack.formats.store_path import recursive_path
 from hf_pack.model import build_meta, lock_document, manifest_document, published, record, workspace_document
 from hf_pack.ports import Scanned
 from hf_pack.weights import chat_template, gguf, safetensors
-from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
+from hf_pack.weights.pickle_sign import SIGN_SIZE, hides_behind_text, looks_like_pickle
 from hf_pack.weights.pointer import parse_pointer
 from hf_pack.weights.shard_index import parse_index
 from hf_pack.weights.weights_error import HeaderError
@@ -135,6 +135,7 @@ def _chat_template(data: bytes) -> None:
 def _pickle(data: bytes) -> None:
     """Refused where it uses more than loading tensors takes, or where nobody can tell."""
     looks_like_pickle(data[:SIGN_SIZE])
+    hides_behind_text(lambda size: data[:size], len(data))
     scanned = FicklingScanner().scan(io.BytesIO(data))
     if scanned != Scanned():
         raise HeaderError(f"{scanned}")

@@ -21,7 +21,7 @@ from hf_pack.steps.side_records import Claim, read_side_records
 from hf_pack.steps.summarise import summarise
 from hf_pack.weights.chat_template import is_template, may_hold_templates, templates_in_gguf
 from hf_pack.weights.gguf import GgufHeader
-from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
+from hf_pack.weights.pickle_sign import SIGN_SIZE, hides_behind_text, looks_like_pickle
 from hf_pack.weights.pointer import POINTER_LIMIT, parse_pointer
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.shard_index import ShardIndex, parse_index
@@ -179,7 +179,7 @@ class _Findings:
             self.add(path, problem, self.fetch if is_clone else f"{_LFS_PULL}, or: {self.fetch}")
         elif file.size == 0 and weights is not None:
             self.add(path, "expected weights, found an empty file", self.fetch)
-        elif looks_like_pickle(start) and not (self.gates.terms.allow_pickle and _has_another_form(path)):
+        elif self.is_pickle(file, start) and not (self.gates.terms.allow_pickle and _has_another_form(path)):
             self.pickles.add(path)
         elif weights is not None and weights.is_safetensors:
             self.parse(path, lambda: self.headers.__setitem__(path, safetensors_header(self.source, file)))
@@ -192,6 +192,13 @@ class _Findings:
                 self.add(path, f"expected at most {_JSON_LIMIT} bytes, found {file.size}", "leave it out with exclude")
             else:
                 self.findings += self.gates.text(path, self.source.read(path))
+
+    def is_pickle(self, file: SourceFile, start: bytes) -> bool:
+        """By content; a format that is read anyway needs no second look."""
+        return looks_like_pickle(start) or (
+            not _has_another_form(file.path)
+            and hides_behind_text(lambda size: self.source.read(file.path, size=size), file.size)
+        )
 
     def dangerous(self, files: Sequence[SourceFile]) -> None:
         """What the gates find beyond single small files: pickles by name or content, code, templates in weights."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import pickletools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 SIGN_SIZE = 512
-"""Bytes of the start of a file that decide."""
+"""Bytes of the start of a file that decide, unless a text in it goes on behind them."""
+LONGEST_START = 16 << 20
+"""Bytes of the start of a file that are read at most for such a text."""
 
 _OPCODES = frozenset(opcode.code.encode("latin-1") for opcode in pickletools.opcodes)
 _PROTOCOLS = frozenset({2, 3, 4, 5})
@@ -26,8 +29,10 @@ _NAMING = frozenset({"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
 _CALLING = frozenset({"REDUCE", "BUILD", "OBJ", "INST", "NEWOBJ", "NEWOBJ_EX"})
 _HOLDING = frozenset({"MARK", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "EMPTY_SET"})
 _MANY = 16  #: opcodes in a row that no text has by chance; a line of text ends most of them
+_ENOUGH = 10_000  #: opcodes in a row that are a pickle whatever they do
 #: How the standard library says that bytes end within an opcode, or before a STOP.
 _CUT_OFF = ("no newline found", "not enough data", "expected ", "pickle exhausted")
+_MISSING = re.compile(r"expected (\d+) bytes in a \w+, but only (\d+) remain")
 _NPY = b"\x93NUMPY"
 
 
@@ -47,13 +52,34 @@ def looks_like_pickle(prefix: bytes) -> bool:
         return b"|O" in prefix[:SIGN_SIZE]
     if len(prefix) >= 3 and prefix[0] == 0x80 and prefix[1] in _PROTOCOLS and prefix[2:3] in _OPCODES:
         return not _is_safetensors(prefix)
-    return _is_unsigned_pickle(prefix[:SIGN_SIZE])
+    return _unsigned(prefix[:SIGN_SIZE]).is_pickle
 
 
-def _is_unsigned_pickle(prefix: bytes) -> bool:
+def hides_behind_text(read: Callable[[int], bytes], file_size: int) -> bool:
+    """Whether a file that :func:`looks_like_pickle` does not see begins with a text longer than :data:`SIGN_SIZE`, or
+    with opcodes that do nothing, and is an unsigned pickle after that. ``read`` gives that many first bytes.
+    """
+    size, most = SIGN_SIZE, min(file_size, LONGEST_START)
+    while not (found := _unsigned(read(size)[:size])).is_pickle:
+        if found.wanted is None or found.wanted > most:
+            return False
+        size = min(most, max(4 * size, found.wanted + SIGN_SIZE))
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unsigned:
+    """What bytes are as a pickle without a sign. ``wanted`` is how many the opcode takes that they end in, at least."""
+
+    is_pickle: bool
+    wanted: int | None = None
+
+
+def _unsigned(prefix: bytes) -> _Unsigned:
     """Whether the bytes are opcodes that can follow one another, up to a STOP or the end, and enough of them."""
     names: list[str] = []
     depth, marks = 0, [0]
+    wanted = None
     try:
         for opcode, _, _ in pickletools.genops(io.BytesIO(prefix)):
             names.append(opcode.name)
@@ -63,16 +89,21 @@ def _is_unsigned_pickle(prefix: bytes) -> bool:
                 takes = takes[: takes.index("mark")] if "mark" in takes else []
             depth -= len(takes)
             if not marks or depth < marks[-1]:
-                return False
+                return _Unsigned(is_pickle=False)
             if opcode.name == "MARK":
                 marks.append(depth)
             else:
                 depth += len(opcode.stack_after)
+            if len(names) == _ENOUGH:
+                return _Unsigned(is_pickle=True)
     except ValueError as error:
         if len(prefix) < SIGN_SIZE or not str(error).startswith(_CUT_OFF):
-            return False
+            return _Unsigned(is_pickle=False)
+        missing = _MISSING.match(str(error))
+        wanted = len(prefix) + (int(missing[1]) - int(missing[2]) if missing else 1)
     calls = not _NAMING.isdisjoint(names) and not _CALLING.isdisjoint(names)
-    return calls or (len(names) >= _MANY and not _HOLDING.isdisjoint(names))
+    is_pickle = calls or (len(names) >= _MANY and not _HOLDING.isdisjoint(names))
+    return _Unsigned(is_pickle=is_pickle, wanted=wanted)
 
 
 def _zip_names(prefix: bytes) -> Iterator[bytes]:

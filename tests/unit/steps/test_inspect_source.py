@@ -328,6 +328,12 @@ class TestPickles:
         assert denial(files)[1] == ALLOW
         inspected(files, Selection(allow_pickle=True))
 
+    def test_one_behind_a_long_text(self) -> None:
+        unsigned = pickle.dumps(["x" * 70_000, Shell()], 2)[2:]
+        lines, _ = denial(tiny_model(extra={"vocab.txt": unsigned}))
+        assert lines == ["  vocab.txt: a pickle by its content, which can run code when it is loaded"]
+        inspected(tiny_model(extra={"vocab.txt": b"V" + b"x" * 70_000}))
+
     def test_consent_does_not_make_it_safetensors(self) -> None:
         lines, _ = refusal(tiny_model(extra={"model.safetensors": self.PICKLE}), Selection(allow_pickle=True))
         assert lines[0].startswith("  model.safetensors: ")

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from tests.unit.weights.model_bytes import gguf_file
 
-from hf_pack.weights.pickle_sign import SIGN_SIZE, looks_like_pickle
+from hf_pack.weights.pickle_sign import LONGEST_START, SIGN_SIZE, hides_behind_text, looks_like_pickle
 
 
 def zip_of(*names: str) -> bytes:
@@ -94,6 +94,49 @@ def unsigned(value: object, protocol: int) -> bytes:
 )
 def test_pickles_without_a_sign_are_found(protocol: int, value: object) -> None:
     assert looks_like_pickle(unsigned(value, protocol)[:SIGN_SIZE])
+
+
+def hidden(data: bytes) -> bool:
+    return hides_behind_text(lambda size: data[:size], len(data))
+
+
+@pytest.mark.parametrize("length", [600, 5000, 300_000, (2 << 20) + 7])
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_long_text_does_not_hide_one(protocol: int, length: int) -> None:
+    data = unsigned(["x" * length, Calls()], protocol)
+    assert not looks_like_pickle(data[:SIGN_SIZE])
+    assert hidden(data)
+
+
+def test_a_text_in_front_that_is_dropped_again_does_not_hide_one() -> None:
+    assert hidden(b"S'" + b"x" * 700 + b"'\n0cposix\nsystem\n(S'id'\ntR.")
+    assert hidden(b"N0" * 700 + b"cposix\nsystem\n(S'id'\ntR.")
+    assert hidden(b"N0" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Vocabulary " * 80 + b"\n" + b"of words\n" * 900,
+        b"S" + b"x" * 4000,
+        b"X" + struct.pack("<I", 600) + b"x" * 600 + b"then a text\n" * 90,
+        b"Xylophones are " * 90,  # 1.9 GB long, as a pickle
+    ],
+)
+def test_long_lines_hide_none(data: bytes) -> None:
+    assert not looks_like_pickle(data[:SIGN_SIZE])
+    assert not hidden(data)
+
+
+def test_no_more_is_read_than_a_text_may_have() -> None:
+    asked: list[int] = []
+
+    def read(size: int) -> bytes:
+        asked.append(size)
+        return b"S'" + b"x" * (size - 2)
+
+    assert not hides_behind_text(read, 1 << 40)
+    assert max(asked) == LONGEST_START
 
 
 def test_marks_and_pops_do_not_hide_one() -> None:
