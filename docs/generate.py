@@ -60,7 +60,7 @@ def check_page(text: str) -> str:
     parts = [
         text[: text.index(MATRIX_HEAD)] + MATRIX_HEAD,
         "Written by `make docs` from `src/hf_pack/data/quant-matrix.csv`: N native, M Marlin or Machete,\n"
-        "W weight-only, E emulated, - unsupported, by compute capability.",
+        "W weight-only, E emulated, - unsupported, ? unknown, by compute capability.",
     ]
     for runtime in matrix.runtimes:
         rows = lines(matrix, runtime)

@@ -37,6 +37,7 @@ TITLES = {
     "torchao-fp8-weight-only": "TorchAO FP8 weights alone",
     "torchao-int4-weight-only": "TorchAO INT4 weights alone",
     "torchao-other": "TorchAO, other types",
+    "quark": "Quark",
     "bitsandbytes": "bitsandbytes",
     "bitsandbytes with vllm-bnb-plugin": "bitsandbytes, with vllm-bnb-plugin",
     "gguf": "GGUF",

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 
 from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.model_facts import language_configs
-from hf_pack.weights.quantization_scheme import UNKNOWN, scheme_of_config, scheme_of_tensors, torchao_type
+from hf_pack.weights.quantization_scheme import (
+    UNKNOWN,
+    quark_part,
+    scheme_of_config,
+    scheme_of_tensors,
+    torchao_type,
+)
 from hf_pack.weights.quantized_tensors import TensorScheme, packed_bits, scheme_of
 from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, child, whole
@@ -74,6 +80,7 @@ _FITS = {
     "bitsandbytes": {"bitsandbytes"},
 }  # stated method -> what its tensors may look like; a method that is not here is not checked
 
+_QUARK_DTYPE = re.compile(r"u?(?:int|fp)(\d+)")
 _TORCHAO_WEIGHT_BITS = re.compile(r"(?:int|float)(\d)_?weight", re.IGNORECASE)
 
 
@@ -224,6 +231,8 @@ def _sizes(stated: _Stated) -> tuple[int | None, int | None]:
     if stated.method == "modelopt":
         # Its own file has the size at the top, config.json in the groups of compressed-tensors' form.
         return _modelopt_bits(config), group_size if group_size is not None else _group_sizes(config)[1]
+    if stated.method == "quark":
+        return _quark_sizes(config)
     if stated.method == "bitsandbytes":
         return (4 if config.get("load_in_4bit") is True else 8), group_size
     return {"fp8": 8, "mxfp4": 4, "mxfp8": 8}.get(stated.method), group_size
@@ -252,3 +261,15 @@ def _torchao_sizes(config: Config) -> tuple[int | None, int | None]:
     kind, data = torchao_type(config)
     match = _TORCHAO_WEIGHT_BITS.search(kind)
     return (int(match[1]) if match else None), whole(data.get("group_size"))
+
+
+def _quark_sizes(config: Config) -> tuple[int | None, int | None]:
+    """(bits, group size) of the smaller step; a model whose layers differ has no one answer."""
+    if child(config, "layer_quant_config"):
+        return None, None
+    steps = [
+        (int(match[1]), whole(part.get("group_size")))
+        for part in quark_part(config, "weight")
+        if (match := _QUARK_DTYPE.match(str(part.get("dtype"))))
+    ]
+    return min(steps, key=lambda step: step[0], default=(None, None))

@@ -40,6 +40,8 @@ def scheme_of_config(method: str, config: Config) -> tuple[str, str | None]:
             return "modelopt-mxfp8", "dynamic"
         case "auto-round" | "inc":
             return _auto_round(config), None
+        case "quark":
+            return "quark", _quark_activations(config)
     return UNKNOWN, None
 
 
@@ -63,6 +65,21 @@ def _auto_round(config: Config) -> str:
     if config.get("data_type", "int") != "int":
         return UNKNOWN
     return "awq" if "awq" in packing else "gptq" if "gptq" in packing else UNKNOWN
+
+
+def _quark_activations(config: Config) -> str | None:
+    """What AMD's Quark does to the inputs of the layers that have no setting of their own; the first of two steps."""
+    inputs = quark_part(config, "input_tensors")
+    if not inputs:
+        return None
+    return "dynamic" if inputs[0].get("is_dynamic") is True else "static"
+
+
+def quark_part(config: Config, key: str) -> list[Config]:
+    """``weight`` or ``input_tensors`` of ``global_quant_config``: one setting, or two where it takes two steps."""
+    part = (child(config, "global_quant_config") or {}).get(key)
+    steps = part if isinstance(part, list) else [part]
+    return [step for step in steps if isinstance(step, dict)]
 
 
 def scheme_of_tensors(method: str, bits: int | None) -> str:

@@ -27,6 +27,10 @@ def ct(weights: Config, inputs: Config | None) -> Config:
     return {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}
 
 
+def quark(weight: JsonValue, inputs: JsonValue) -> Config:
+    return {"quant_method": "quark", "global_quant_config": {"weight": weight, "input_tensors": inputs}}
+
+
 def facts(found: Quantization) -> tuple[str, int | None, int | None]:
     return found.method, found.bits, found.group_size
 
@@ -112,6 +116,10 @@ def facts(found: Quantization) -> tuple[str, int | None, int | None]:
             ("torchao", None, None),
         ),
         ({"quant_method": "quark"}, [FP8], ("quark", 8, None)),
+        (quark({"dtype": "fp4", "qscheme": "per_group", "group_size": 32}, None), [], ("quark", 4, 32)),
+        (quark([{"dtype": "fp8_e4m3"}, {"dtype": "int4"}], None), [], ("quark", 4, None)),
+        (quark({"dtype": "fp4"}, None) | {"layer_quant_config": {"*.k_proj": {}}}, [], ("quark", None, None)),
+        (quark("fp8", 3), [], ("quark", None, None)),
         ({"quant_method": 3}, [PLAIN], ("unknown", None, None)),
     ],
 )
@@ -272,7 +280,9 @@ def test_tensors_packed_with_another_number_of_bits(
          "torchao-int4-weight-only", None),
         ({"quant_method": "torchao", "quant_type": "float8_weight_only"}, "torchao-fp8-weight-only", None),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes", None),
-        ({"quant_method": "quark"}, "unknown", None),
+        ({"quant_method": "quark"}, "quark", None),
+        (quark({"dtype": "fp8_e4m3"}, {"dtype": "fp8_e4m3", "is_dynamic": True}), "quark", "dynamic"),
+        (quark({"dtype": "fp8_e4m3"}, {"dtype": "fp8_e4m3", "is_dynamic": False}), "quark", "static"),
     ],
 )  # fmt: skip
 def test_the_row_of_the_matrix(stated: Config, scheme: str, activations: str | None) -> None:
