@@ -13,7 +13,7 @@ from threading import Lock
 
 from hf_pack.disk import objects
 from hf_pack.disk.fan_out import MIB
-from hf_pack.disk.front_hash import FrontHash
+from hf_pack.disk.front import Front
 from hf_pack.disk.object_hash import FlatHash
 from hf_pack.disk.received_parts import ReceivedParts
 from hf_pack.disk.write_back import WriteBack
@@ -34,8 +34,9 @@ class PartialFile:
         self._closed = False
         self._written = 0
         self._write_back = WriteBack(self._fd)
-        self._hash = FrontHash(self._fd, size)
-        self._hash.advance(self._parts.front)
+        self._buffered = 0  # bytes written that the page cache may hold back
+        self._front = Front(self.path, self._fd, size, self._parts.record)
+        self._front.advance(self._parts.front)
 
     @property
     def missing(self) -> tuple[ByteRange, ...]:
@@ -72,7 +73,7 @@ class PartialFile:
 
     def digest(self) -> FlatHash:
         """Wait for the digests of the file, of which nothing is missing. Raises OSError."""
-        return self._hash.result()
+        return self._front.result()
 
     def settle(self) -> None:
         """Make the file canonical, and wait until it is on disk. Raises OSError."""
@@ -88,7 +89,7 @@ class PartialFile:
             if self._closed:
                 return
             self._closed = True
-        self._hash.stop()
+        self._front.stop()
         self._write_back.stop()
         self._parts.close()
         os.close(self._fd)
@@ -101,15 +102,22 @@ class PartialFile:
             raise ValueError(f"bytes at {offset} leave a gap: those from {end} on are not here")
         data = data[end - offset :]
         while data:
-            length = os.pwrite(self._fd, data[:_CHUNK], end)
+            with self._turn:
+                is_next = end == self._parts.front
+            length = self._front.take(end, data) if is_next else 0
+            if length == 0:
+                length = os.pwrite(self._fd, data[:_CHUNK], end)
+                self._parts.record(end + length)
+                with self._turn:
+                    self._buffered += length
+                    buffered = self._buffered
+                self._write_back.wrote(buffered)
             end, data = end + length, data[length:]
             with self._turn:
                 self._parts.add(index, length)
                 self._written += length
-                front, written = self._parts.front, self._written
-            self._parts.record(index)
-            self._hash.advance(front)
-            self._write_back.wrote(written)
+                front = self._parts.front
+            self._front.advance(front)
 
 
 def _open(path: Path, record: Path, size: int) -> tuple[int, ReceivedParts]:

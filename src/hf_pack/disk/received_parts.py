@@ -102,9 +102,10 @@ class ReceivedParts:
         if index == self._first:
             self._move_on()
 
-    def record(self, index: int) -> None:
-        """Write down how much of a part is here."""
-        os.pwrite(self._record, _NUMBER.pack(self._here[index]), _HEADER.size + _NUMBER.size * index)
+    def record(self, end: int) -> None:
+        """Write down that a part is here up to ``end``, an offset in the file."""
+        index = self.index(end - 1)
+        os.pwrite(self._record, _NUMBER.pack(end - index * self._part_size), _HEADER.size + _NUMBER.size * index)
 
     def _move_on(self) -> None:
         while self._first < len(self._here) and self._here[self._first] == self.part(self._first).size:
