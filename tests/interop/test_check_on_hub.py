@@ -108,3 +108,9 @@ def test_a_gated_variant_keeps_the_numbers_that_the_list_tells(hub: TestHub, pla
     assert ran.code == 0, ran.err
     exact = {choice["candidate"]["check"]["label"]: choice["candidate"]["exact"] for choice in ran.document}
     assert exact == {"other/gated": False, "acme/eight": True}
+    gated, whole = (choice["candidate"] for choice in ran.document)
+    assert (gated["check"]["label"], whole["unread"]) == ("other/gated", None)
+    assert "the model is gated" in gated["unread"]
+    shown = place.ran("check", "acme/eight", "--gpu", "L4", "--variants", "--max-model-len", "8192")
+    assert shown.code == 0
+    assert "other/gated  fp8-tensor" in shown.out and "about other/gated: the model is gated" in shown.err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -230,13 +229,14 @@ def variants(
             facts = facts_of_related(model, base)
             if facts is not None:
                 found.append(candidate(facts, "the Hub", exact=False, downloads=model.downloads))
-    best = [choice.candidate for choice in rank(found)[:_READ_EXACTLY]]
-    for rough in best:
+    for rough in [choice.candidate for choice in rank(found)[:_READ_EXACTLY]]:
         if not rough.exact and rough.origin == "the Hub":
-            with suppress(SourceError, HubError):  # one that is broken or gated stays with its rough numbers
+            found.remove(rough)
+            try:
                 facts = facts_of(rough.check.label, workspace=workspace, store=store, progress=progress)
-                found.remove(rough)
                 found.append(candidate(facts, rough.origin, exact=True, downloads=rough.downloads))
+            except (SourceError, HubError) as error:  # one that is broken or gated stays with its rough numbers
+                found.append(replace(rough, unread=error.message))
     return rank(found)
 
 

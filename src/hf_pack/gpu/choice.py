@@ -64,12 +64,13 @@ _FITS = {Verdict.OK: 0, Verdict.UNKNOWN: 1, Verdict.DOES_NOT_FIT: 2, Verdict.UNS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A variant, where it is from, and its answer. ``exact``: its headers were read."""
+    """A variant, where it is from, and its answer. ``exact``: its headers were read; ``unread``: why they were not."""
 
     check: Check
     origin: str
     exact: bool
     downloads: int = 0
+    unread: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -135,6 +135,9 @@ def _print_choices(choices: tuple[Choice, ...]) -> None:
             for choice in choices
         ]
     )
+    for choice in choices:
+        if choice.candidate.unread is not None:
+            talk(f"about {choice.candidate.check.label}: {choice.candidate.unread}")
     best = choices[0]
     talk(f"best: {best.candidate.check.label}: {best.rule} [{best.source}]")
 
