@@ -107,6 +107,19 @@ def test_what_was_linked_before_is_read_from_its_blobs_and_does_not_keep_them(
     assert store_entries(tmp_path / "machine") == {Path(built.store_path).name}
 
 
+def test_what_comes_from_an_oci_layout_leaves_no_blobs(place: Place, machine: dict[str, str], tmp_path: Path) -> None:
+    built = place.package(FILES, "tiny", storage="self-contained")
+    layout = tmp_path / "layout"
+    (exported,) = place.json("export", "tiny", "--to", "oci-layout", "--output", layout)
+    reference = f"oci-layout:{layout}:{exported['tag']}"
+    pulled = json.loads(place.run("pull", "--from", reference, "--json", env=machine))
+    assert pulled["packages"][0]["store_path"] == built.store_path
+    assert pulled["bytes_received"] > _weights(place.home / "cache-tiny")
+    assert store_entries(tmp_path / "machine") == {Path(built.store_path).name}
+    assert list((tmp_path / "state" / "hf-pack" / "held").iterdir()) == []
+    assert_sound(tmp_path / "machine")
+
+
 @pytest.fixture
 def hub() -> Iterator[TestHub]:
     with TestHub() as hub:

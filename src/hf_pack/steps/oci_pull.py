@@ -21,11 +21,12 @@ from hf_pack.formats.oci.tar_layer import read_archive
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.lock import Blob
+from hf_pack.model.manifest import Storage
 from hf_pack.model.path_info import PathInfo
 from hf_pack.model.plan import Plan, RegularFile
 from hf_pack.ports import Progress, Reception, Store, WantedBlob, joined
 from hf_pack.ports.registry import Repository
-from hf_pack.steps.fetch import Elsewhere, fetch
+from hf_pack.steps.fetch import Elsewhere, receive_all
 
 _MOST_TREE = 512 << 20  #: bytes; of a package's small files and links
 _MOST_MEMBERS = 64  #: manifests of an index that are looked at
@@ -105,8 +106,10 @@ def pull(
     missing = [blob for blob in plan.blobs if blob.store_path not in valid]
     source = RegistryBlobs(repository, package.places)
     wanted = [WantedBlob(blob=blob, repo_id=_NOWHERE, commit_hash="", path=blob.name) for blob in missing]
-    came = fetch(wanted, Elsewhere(sources=(source,)), store, progress) if wanted else ()
-    made = store.add_tree(plan, progress)
+    streamer = store.streamer if plan.storage is Storage.SELF_CONTAINED else None
+    receive = store.receive if streamer is None else streamer.hold
+    came = receive_all(wanted, Elsewhere(sources=(source,)), receive, progress)
+    made = store.add_tree(plan, progress) if streamer is None else streamer.add_tree(plan, {}, progress)
     _require(package, made.info.store_path, repository)
     return Pulled(
         info=made.info,
