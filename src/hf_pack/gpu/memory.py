@@ -1,8 +1,7 @@
 """What each GPU holds: weights, KV cache, and an estimate of the rest with its uncertainty.
 
 The weights follow from the headers. The rest (CUDA's own context, the activations of the largest step, CUDA graphs) is
-what the runtime measures when it starts; the estimate here is made from shapes and checked against published logs
-(tests/spec/published_runs.csv).
+what the runtime measures when it starts; the estimate here is made from shapes.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from hf_pack.gpu.catalogue import GIB, MIB, Gpu
 from hf_pack.gpu.facts import Facts
 from hf_pack.gpu.settings import ONLINE_FP8, SGLANG, Settings
 from hf_pack.weights.cache_layers import Shape, language_config
+from hf_pack.weights.safetensors import DTYPE_BITS
 from hf_pack.weights.strict_json import first, whole
 from hf_pack.weights.tensor_parts import Part
 
@@ -89,11 +89,10 @@ def _conversion(dtype: str, facts: Facts, settings: Settings) -> float:
     """How much larger a tensor is once loaded: plain weights take the dtype of the computation, others stay."""
     if facts.quantization.method != "none":
         return 1.0
-    sizes = {"F32": 4, "BF16": 2, "F16": 2, "F64": 8}
-    target = 4 if settings.dtype == "float32" else 2
+    bits = 32 if settings.dtype == "float32" else 16
     if settings.quantization in ONLINE_FP8:
-        target = 1
-    return target / sizes[dtype] if dtype in sizes else 1.0
+        bits = 8
+    return bits / DTYPE_BITS[dtype] if dtype in ("F64", "F32", "F16", "BF16") else 1.0
 
 
 def overhead(facts: Facts, shape: Shape, settings: Settings) -> Span:

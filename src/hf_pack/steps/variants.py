@@ -29,7 +29,7 @@ def facts_of_related(model: RelatedModel, base: Facts) -> Facts | None:
         return None
     inherited: JsonObject = {key: value for key, value in base.config.items() if key != "quantization_config"}
     config: JsonObject = {**inherited, "quantization_config": stated}
-    size = sum(count * DTYPE_BITS[dtype] // 8 for dtype, count in model.parameters.items())
+    size = sum(count * DTYPE_BITS.get(dtype, 0) // 8 for dtype, count in model.parameters.items())
     if not size:
         return None
     return Facts(

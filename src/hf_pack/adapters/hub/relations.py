@@ -13,8 +13,6 @@ from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.model.hub_ids import HubIdError, RepoId
 from hf_pack.ports import RelatedModel
 
-_WIDTHS = ("BF16", "F16", "F32", "F64", "F8_E4M3", "F8_E5M2", "I8", "U8", "I32", "I64", "F4", "F8_E8M0")
-
 
 class HubRelations:
     """Implements :class:`hf_pack.ports.ModelRelations`. ``note`` is told when the Hub asks to wait."""
@@ -59,7 +57,7 @@ def _related(model: Any) -> RelatedModel | None:
     parameters = {
         dtype: count
         for dtype, count in (stated.items() if isinstance(stated, dict) else ())
-        if dtype in _WIDTHS and isinstance(count, int) and count >= 0
+        if isinstance(dtype, str) and isinstance(count, int) and count >= 0
     }
     return RelatedModel(
         repo_id=repo_id,
