@@ -17,7 +17,7 @@ from hf_pack.model.manifest import Allow, PathSource
 from hf_pack.ports import Progress, Sources, Store, Workspace
 from hf_pack.steps import add as adding
 from hf_pack.steps import lock as locking
-from hf_pack.steps import packages, realise, targets
+from hf_pack.steps import packages, realise, repair, targets
 from hf_pack.steps import verify as verifying
 from hf_pack.steps.fetch import Places
 from hf_pack.steps.gates import Guard
@@ -119,7 +119,7 @@ class Bench:
     def repair(self, *names: str) -> verifying.Verified:
         found = self.targets(*names)
         verified = verifying.verify(found, self.store, 2, self.notes, _ALL)
-        return verifying.repair(verified, found, self.workspace, self.places, self.store, 2, self.notes, _ALL)
+        return repair.repair(verified, found, self.workspace, self.places, self.store, 2, self.notes, _ALL)
 
     def real(self, path: StorePath) -> Path:
         return self.store.real_path(path)

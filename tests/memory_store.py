@@ -126,8 +126,8 @@ class MemoryStore:
         self._register(blob.store_path, nar_hash, nar_size, (), flat_content_address(blob.sha256))
 
     @contextmanager
-    def receive(self, blob: Blob) -> Iterator[Reception | None]:
-        if self._has(blob):
+    def receive(self, blob: Blob, *, repair: bool = False) -> Iterator[Reception | None]:
+        if self._has(blob) and not repair:
             yield None
             return
         yield self._receptions.setdefault(blob, MemoryReception(blob, self._received))

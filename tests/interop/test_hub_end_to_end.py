@@ -86,6 +86,24 @@ def test_weights_are_not_sent_beyond_their_headers(hub: TestHub, place: HubPlace
     assert "to fetch 0 B" in place.done("build", "tiny-llm", "--dry-run").out
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_damaged_weights_are_repaired_from_the_hub(hub: TestHub, place: HubPlace, is_gone: bool) -> None:
+    hub.add_repo(REPO, SHARDS)
+    place.done("add", REPO)
+    built = place.done("build", "tiny-llm", "--json").document[0]
+    weights = sorted((place.store / "nix" / "store").glob("*-model-*.safetensors"))
+    for number, path in enumerate(weights[:2]):
+        path.chmod(0o644)
+        path.unlink() if is_gone and number else path.write_bytes(path.read_bytes()[::-1])
+    said = place.ran("verify", "tiny-llm", "--repair", HF_HUB_OFFLINE="1")
+    assert said.code == 5 and said.err.count("is neither beside the lock nor anywhere else on this machine") == 2
+    hub.reset()
+    place.done("verify", "tiny-llm", "--repair")
+    assert len({request.target for request in weight_requests(hub)}) == 2
+    assert place.done("verify", "tiny-llm", "--json").document["ok"]
+    assert place.done("build", "tiny-llm", "--json").document[0]["store_path"] == built["store_path"]
+
+
 def test_the_rate_can_be_capped(hub: TestHub, place: HubPlace) -> None:
     hub.add_repo(REPO, {**tiny_model(), "model.safetensors": safetensors({"w": ("BF16", (500_000,))})})
     place.done("add", REPO)

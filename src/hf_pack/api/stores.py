@@ -34,12 +34,13 @@ def verify(
     store holds; ``bad`` is empty when all is well.
 
     With ``quick``, what was proved once and has not changed since by its files' identity is not read; with
-    ``older_than``, what was proved in that many seconds. With ``repair``, damaged objects are restored from the source
-    where it still has the bytes, else from binary caches (URLs; none: ``caches`` of ``hf-pack.toml``), which need no
-    workspace.
+    ``older_than``, what was proved in that many seconds. With ``repair``, damaged objects are restored from where a
+    build finds bytes (the source, this machine, the Hub), else from binary caches (URLs; none: ``caches`` of
+    ``hf-pack.toml``), which need no workspace.
     """
     from hf_pack.steps import targets
     from hf_pack.steps import verify as verifying
+    from hf_pack.steps.repair import repair as repair_packages
     from hf_pack.steps.repair_from_caches import repair_from_caches
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
@@ -60,7 +61,7 @@ def verify(
         )
     if place is not None and any(target.package is not None for target in found):
         places = wiring.open_places(place, chosen, progress)
-        verified = verifying.repair(verified, found, place, places, chosen, workers, progress, recent)
+        verified = repair_packages(verified, found, place, places, chosen, workers, progress, recent)
     if not verified.bad or not urls:
         return verified
     keys = wiring.read_trust((), None, place).keys

@@ -109,9 +109,10 @@ class Store(Protocol):
         Raises StoreError (full disk with what was needed), IntegrityError.
         """
 
-    def receive(self, blob: Blob) -> AbstractContextManager[Reception | None]:
+    def receive(self, blob: Blob, *, repair: bool = False) -> AbstractContextManager[Reception | None]:
         """Receive a blob from elsewhere; None when it is valid already. One process at a time receives a blob: others
-        wait, and find it valid. Raises StoreError (full disk with what was needed)."""
+        wait, and find it valid. With ``repair`` what comes takes the place of one that is there, and is never None.
+        Raises StoreError (full disk with what was needed)."""
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make and register the plan's tree; its blobs are valid already. All or nothing."""

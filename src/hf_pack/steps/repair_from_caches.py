@@ -9,8 +9,9 @@ from hf_pack.formats.signing import PublicKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import ObjectCache, Progress, Store
 from hf_pack.steps.pull import bring, find
+from hf_pack.steps.repair import repaired
 from hf_pack.steps.targets import Target
-from hf_pack.steps.verify import Recent, Verified, repaired, verify
+from hf_pack.steps.verify import Recent, Verified, verify
 
 
 def repair_from_caches(

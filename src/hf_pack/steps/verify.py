@@ -1,21 +1,19 @@
-"""Verify: re-hash a package's objects against lock and store, and mend what can be mended."""
+"""Verify: re-hash a package's objects against lock and store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
-from hf_pack.errors import Error, LockError, SourceError, StoreError
+from hf_pack.errors import LockError, StoreError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Problem
-from hf_pack.model.lock import Blob, is_blob
-from hf_pack.model.manifest import PathSource, Storage
-from hf_pack.ports import FileToAdd, Progress, Store, Workspace
+from hf_pack.model.lock import is_blob
+from hf_pack.model.manifest import Storage
+from hf_pack.ports import Progress, Store
 from hf_pack.side_by_side import all_side_by_side
-from hf_pack.steps.bring import bring, file_to_add, places_on_disk
 from hf_pack.steps.contents import stored_contents
-from hf_pack.steps.fetch import Places
 from hf_pack.steps.packages import Package, digest_of
 from hf_pack.steps.targets import Target
 
@@ -79,71 +77,6 @@ def verify(targets: Sequence[Target], store: Store, workers: int, progress: Prog
     problems = [problem for problem in problems if problem.store_path not in gone]
     bad = tuple(sorted(set(_localised(problems, targets, store))))
     return Verified(checked=len(objects), bad=bad, skipped=len(skipped), oldest_proof=_oldest(found, skipped, recent))
-
-
-def repair(
-    verified: Verified,
-    targets: Sequence[Target],
-    workspace: Workspace,
-    places: Places,
-    store: Store,
-    workers: int,
-    progress: Progress,
-    recent: Recent,
-) -> Verified:
-    """Put proven bytes in the place of damaged objects, from the source or from beside the lock, and verify again."""
-    damaged = {problem.store_path for problem in verified.bad}
-    with store.session():
-        for target in targets:
-            if target.package is not None:
-                _repair_package(target.store_path, target.package, damaged, workspace, places, store, progress)
-    return repaired(verified, verify(targets, store, workers, progress, recent))
-
-
-def repaired(before: Verified, again: Verified) -> Verified:
-    """What a second look after a repair says, with what is sound since the first."""
-    still = {problem.store_path for problem in again.bad}
-    mended = tuple(problem for problem in before.bad if problem.store_path not in still)
-    return replace(again, skipped=before.skipped, repaired=(*before.repaired, *mended))
-
-
-def _repair_package(
-    store_path: StorePath,
-    package: Package,
-    damaged: set[StorePath],
-    workspace: Workspace,
-    places: Places,
-    store: Store,
-    progress: Progress,
-) -> None:
-    plan, sound = package.plan, True
-    for blob in plan.blobs:
-        if blob.store_path in damaged:
-            try:
-                store.replace_blob(_sound_file(blob, package, workspace, places), blob, progress)
-            except Error as error:
-                sound = False
-                progress.note(f"{blob.name} is not repaired: {error.message}")
-    # A self-contained tree made of damaged blobs would be another tree.
-    if store_path in damaged and (sound or plan.storage is Storage.LINKED):
-        try:
-            here = store.keep(blob.store_path for blob in plan.blobs)
-            missing = [blob for blob in plan.blobs if blob.store_path not in here]
-            bring(missing, package, workspace, places, store, progress)
-            store.replace_tree(plan, progress)
-        except Error as error:
-            progress.note(f"{store_path.name} is not repaired: {error.message}")
-
-
-def _sound_file(blob: Blob, package: Package, workspace: Workspace, places: Places) -> FileToAdd:
-    """A file on this machine that should hold the blob's bytes. Raises SourceError."""
-    file = next(file for file in package.lock.files if file.is_blob and file.blob == blob)
-    on_disk = places_on_disk([file], package, workspace, places.disk)
-    if file.path not in on_disk:
-        source = package.manifest.source
-        where = f"source.path {source.path}" if isinstance(source, PathSource) else "the Hub's cache of this machine"
-        raise SourceError(f"{file.path} is neither beside the lock nor in {where}")
-    return file_to_add(file, on_disk[file.path])
 
 
 def _oldest(found: Sequence[tuple[Problem, ...]], skipped: Mapping[StorePath, int], recent: Recent) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hf_pack import durable
 from hf_pack.adapters.embedded.blobs import BlobAdder, blob_info
-from hf_pack.adapters.embedded.placing import Staged, place
+from hf_pack.adapters.embedded.placing import Staged, place, replace
 from hf_pack.disk import objects
 from hf_pack.disk.object_hash import FlatHash
 from hf_pack.disk.staging import staging_folder
@@ -16,9 +16,10 @@ from hf_pack.model.lock import Blob
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedDestination:
-    """Implements :class:`hf_pack.disk.reception.Destination`."""
+    """Implements :class:`hf_pack.disk.reception.Destination`; with ``repair`` for a blob that is there and damaged."""
 
     adder: BlobAdder
+    repair: bool = False
 
     @property
     def receiving(self) -> Path:
@@ -32,11 +33,11 @@ class EmbeddedDestination:
 
     def has(self, blob: Blob) -> bool:
         """See :class:`hf_pack.disk.reception.Destination`."""
-        return bool(self.adder.present([blob]))
+        return bool(self.adder.present([blob])) and not self.repair
 
     def make(self, blob: Blob) -> bool:
         """A link to an object of the same bytes under another name, where there is one."""
-        return bool(self.adder.link([blob]))
+        return not self.repair and bool(self.adder.link([blob]))
 
     def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
         """See :class:`hf_pack.disk.reception.Destination`."""
@@ -47,4 +48,8 @@ class EmbeddedDestination:
             if not objects.link(file, target):
                 file.rename(target)
             durable.sync(staging)
-            place([Staged(path=target, info=blob_info(blob, found.nar_hash))], layout, self.adder.database)
+            staged = Staged(path=target, info=blob_info(blob, found.nar_hash))
+            if self.repair:
+                replace(staged, layout, self.adder.database, aside=staging / "damaged")
+            else:
+                place([staged], layout, self.adder.database)

@@ -146,14 +146,15 @@ class EmbeddedStore(ObjectsOnDisk):
             return self._blobs.add(files, progress)
 
     @contextmanager
-    def receive(self, blob: Blob) -> Iterator[Reception | None]:
+    def receive(self, blob: Blob, *, repair: bool = False) -> Iterator[Reception | None]:
         """See :class:`hf_pack.ports.Store`. What is here of a blob stays for a week when it is not finished."""
         from hf_pack.adapters.embedded.destination import EmbeddedDestination
         from hf_pack.disk.reception import receiving
 
         with self.session(), ExitStack() as open_reception:
             with self._writing("receive a file"):  # not around what the caller does with the reception
-                reception = open_reception.enter_context(receiving(blob, EmbeddedDestination(self._blobs)))
+                destination = EmbeddedDestination(self._blobs, repair=repair)
+                reception = open_reception.enter_context(receiving(blob, destination))
             yield reception
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:

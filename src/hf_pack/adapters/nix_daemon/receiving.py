@@ -20,6 +20,7 @@ class DaemonDestination:
 
     adder: BlobAdder
     state: State
+    repair: bool = False  #: what comes takes the place of a blob that is there and damaged
 
     @property
     def receiving(self) -> Path:
@@ -33,7 +34,7 @@ class DaemonDestination:
 
     def has(self, blob: Blob) -> bool:
         """See :class:`hf_pack.disk.reception.Destination`."""
-        return self.adder.present(blob) is not None
+        return self.adder.present(blob) is not None and not self.repair
 
     def make(self, blob: Blob) -> bool:  # noqa: ARG002 - nothing to look at
         """Nothing that lies in the store is known by its bytes."""
@@ -41,4 +42,5 @@ class DaemonDestination:
 
     def take(self, blob: Blob, file: Path, found: FlatHash) -> None:
         """See :class:`hf_pack.disk.reception.Destination`."""
-        self.adder.stream(FileToAdd(name=blob.name, real_path=file, expected=found.sha256), lambda _size: None, Event())
+        proven = FileToAdd(name=blob.name, real_path=file, expected=found.sha256)
+        self.adder.stream(proven, lambda _size: None, Event(), repair=self.repair)

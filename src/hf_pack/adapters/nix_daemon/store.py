@@ -152,14 +152,14 @@ class NixDaemonStore(ObjectsOnDisk):
             return self._blobs.add(files, progress)
 
     @contextmanager
-    def receive(self, blob: Blob) -> Iterator[Reception | None]:
+    def receive(self, blob: Blob, *, repair: bool = False) -> Iterator[Reception | None]:
         """See :class:`hf_pack.ports.Store`. What is here of a blob stays for a week when it is not finished."""
         from hf_pack.adapters.nix_daemon.receiving import DaemonDestination
         from hf_pack.disk.reception import receiving
 
         with self.session(), ExitStack() as open_reception:
             with self._writing("receive a file"):  # not around what the caller does with the reception
-                destination = DaemonDestination(self._blobs, self._state)
+                destination = DaemonDestination(self._blobs, self._state, repair=repair)
                 reception = open_reception.enter_context(receiving(blob, destination))
             yield reception
 
