@@ -32,7 +32,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """The cache of a model under some settings, on each GPU."""
+    """The cache of a model under some settings, on each GPU. An encoder has no groups: it keeps nothing."""
 
     groups: tuple[Group, ...]
     block: int  #: tokens
@@ -53,6 +53,8 @@ class Cache:
 
     def request(self, length: int) -> int:
         """Bytes that a request of ``length`` tokens takes on each GPU."""
+        if not self.groups:
+            return 0
         if self.runtime == SGLANG:
             return sum(group.layers * group.token for group in self.groups) * length + self.state_bytes
         if self._mixed:  # layers of several sizes are packed without padding
@@ -65,8 +67,10 @@ class Cache:
 
     def longest(self, memory: int, limit: int) -> int:
         """The longest request that ``memory`` bytes hold, up to ``limit`` tokens; 0 when not even one block."""
-        if memory <= 0 or not self.groups:
-            return limit if not self.groups and memory > 0 else 0
+        if memory <= 0:
+            return 0
+        if not self.groups:
+            return limit
         low, high = 0, limit
         while low < high:
             middle = (low + high + 1) // 2
@@ -81,14 +85,14 @@ class Cache:
         return self.requests(length, memory) >= 1
 
     def requests(self, length: int, memory: int) -> float:
-        """How many requests of ``length`` tokens ``memory`` bytes on each GPU hold at once."""
+        """How many requests of ``length`` tokens ``memory`` bytes on each GPU hold at once. Asked where groups are."""
         if memory <= 0 or length <= 0:
             return 0.0
         if self.runtime == SGLANG:
             return self._sglang(length, memory)
         needed = self.request(length)
         page = 1 if self._mixed else self._page
-        return memory // page * page / needed if needed else 0.0
+        return memory // page * page / needed
 
     @property
     def _mixed(self) -> bool:

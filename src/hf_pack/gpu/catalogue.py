@@ -117,7 +117,10 @@ def parse_memory(text: str) -> int:
         raise UsageError(f"--memory {text}: expected a size, e.g. 24GiB", hint="--memory 24GiB")
     unit = (match[2] or "GiB").upper()
     base = 1000 if unit.endswith("B") and "I" not in unit else 1024
-    return int(float(match[1]) * base ** ("KMGT".index(unit[0]) + 1))
+    size = int(float(match[1]) * base ** ("KMGT".index(unit[0]) + 1))
+    if not size:
+        raise UsageError(f"--memory {text}: expected more than nothing", hint="--memory 24GiB")
+    return size
 
 
 def common(gpus: Sequence[Gpu]) -> Gpu:

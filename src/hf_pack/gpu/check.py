@@ -171,6 +171,11 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
             Reason.warning(f"SGLang starts, and refuses requests longer than about {longest:,} of {length:,} tokens")
         )
         length = sure
+    if not cache.groups:
+        fits = True if kv.low > 0 else None
+        if fits is None:
+            _explain(reasons, memory, cache, length, longest, wanted, fits)
+        return _Fit(fits=fits, length=length, longest=longest, sure=sure, tokens=None, concurrency=None)
     held = [cache.requests(length, size) for size in (kv.low, kv.likely, kv.high)]
     fits = True if held[0] >= wanted else False if held[2] < wanted else None
     if fits is not True:

@@ -129,10 +129,12 @@ def _explained(
         asked = Options(max_model_len=length, tensor_parallel=count, kv_dtype=kv_dtype)
         found = check(facts, _group(target, count), VLLM, asked, matrix)
         each = f"{count}x {target.gpus[0].name}" if count > 1 else target.name
-        yield (
-            f"on {each}: {gib(found.weight_bytes)} of weights on each GPU, {found.kernel}; "
-            f"about {found.concurrency:,.1f} requests of {length:,} tokens at once (estimated)"
+        at_once = (
+            f"; about {found.concurrency:,.1f} requests of {length:,} tokens at once (estimated)"
+            if found.concurrency is not None
+            else ""
         )
+        yield f"on {each}: {gib(found.weight_bytes)} of weights on each GPU, {found.kernel}{at_once}"
     if count > first:
         yield f"tensor_parallel_size {count}: on fewer GPUs no useful context fits"
     if kv_dtype is not None:

@@ -79,6 +79,12 @@ def test_sizes(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
 
+@pytest.mark.parametrize("text", ["0", "0GiB", "0.0000001 KB", "much", "-1"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="--memory"):
+        parse_memory(text)
+
+
 def test_a_group_is_as_good_as_its_weakest() -> None:
     small = Gpu(name="a", sm=90, memory=10, memory_source="stated", free=5)
     old = Gpu(name="b", sm=80, memory=20, memory_source="measured")

@@ -190,6 +190,25 @@ def test_unknown_shapes_are_not_guessed() -> None:
     assert asked(known, "T4").verdict is Verdict.DOES_NOT_FIT, "the weights alone are too much"
 
 
+ENCODER = {
+    "model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "vocab_size": 30522,
+    "intermediate_size": 3072, "max_position_embeddings": 512,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("runtime", ["vllm", "sglang", "triton"])
+def test_an_encoder_keeps_nothing_between_tokens(runtime: str) -> None:
+    known = changed(facts("Qwen2-0.5B"), config=ENCODER, model_type="bert", context_length=512)
+    found = asked(known, "L4", runtime=runtime)
+    assert (found.verdict, found.max_model_len, found.kv_bytes_per_token) == (Verdict.OK, 512, 0)
+    assert (found.kv_tokens, found.concurrency) == (None, None)
+    tight = Gpu(name="SM89", sm=89, memory=found.weight_bytes + found.memory.overhead.low + GIB // 4,
+                memory_source="stated")  # fmt: skip
+    if runtime != "sglang":
+        near = check(known, [tight], runtime, Options(memory_fraction=1.0), checking.matrix())
+        assert (near.verdict, near.sure_model_len) == (Verdict.UNKNOWN, 0)
+
+
 def test_what_is_unknown_for_another_reason_than_its_size_is_not_told_to_shrink() -> None:
     nobody = Gpu(name="SM110", sm=110, memory=80 * GIB, memory_source="stated")
     found = check(facts("Qwen2.5-1.5B"), [nobody], "vllm", Options(max_model_len=4096), checking.matrix())

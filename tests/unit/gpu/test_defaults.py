@@ -74,3 +74,11 @@ def test_every_number_has_its_reason() -> None:
     found = chosen("Llama-3.1-70B", "H100")
     assert any("tensor_parallel_size 2" in text for text in found.reasons)
     assert any("requests of" in text and "2x H100" in text for text in found.reasons)
+
+
+def test_an_encoder_takes_its_own_length() -> None:
+    config: dict[str, Any] = {"model_type": "bert", "num_hidden_layers": 12, "num_attention_heads": 12}
+    known = replace(facts("Qwen2-0.5B"), config=config, model_type="bert", context_length=512)
+    found = defaults_for(known, [target("L4")], matrix())
+    assert found.parameters == {"max_model_len": 512}
+    assert len(found.reasons) == 1 and "at once" not in found.reasons[0]
