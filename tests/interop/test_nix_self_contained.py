@@ -107,6 +107,22 @@ def test_what_was_linked_before_is_read_from_its_blobs_and_does_not_keep_them(
     assert store_entries(tmp_path / "machine") == {Path(built.store_path).name}
 
 
+@pytest.mark.usefixtures("every_nix")
+def test_a_damaged_tree_is_repaired_in_its_place_without_blobs(
+    place: Place, machine: dict[str, str], tmp_path: Path
+) -> None:
+    place.run("add", write_hf_cache(place.home / "cache", REPO_ID, COMMIT, FILES), *SOLID, env=machine)
+    built = _built(place, machine)
+    (shard,) = (path for path in Path(built.real_path).rglob("model-00002-of-*") if not path.is_symlink())
+    contents = shard.read_bytes()
+    shard.chmod(0o644)
+    shard.write_bytes(bytes(byte ^ 1 for byte in contents))
+    assert json.loads(place.run("verify", "tiny", "--repair", "--json", env=machine))["ok"]
+    assert shard.read_bytes() == contents
+    assert store_entries(tmp_path / "machine") == {Path(built.store_path).name}
+    assert_sound(tmp_path / "machine")
+
+
 def test_what_comes_from_an_oci_layout_leaves_no_blobs(place: Place, machine: dict[str, str], tmp_path: Path) -> None:
     built = place.package(FILES, "tiny", storage="self-contained")
     layout = tmp_path / "layout"

@@ -199,8 +199,11 @@ class TreeStreamer(Protocol):
     def hold(self, blob: Blob) -> AbstractContextManager[Reception | None]:
         """Receive a blob's bytes from elsewhere, to be kept until its tree is made; None when they are held already."""
 
-    def add_tree(self, plan: Plan, files: Mapping[Blob, Path], progress: Progress) -> AddedTree:
+    def add_tree(
+        self, plan: Plan, files: Mapping[Blob, Path], progress: Progress, *, repair: bool = False
+    ) -> AddedTree:
         """Make and register the tree; what ``files`` lacks is held, or valid in the store. All or nothing.
 
-        Every byte is proved by the blob's sha256 as it is read. Raises IntegrityError that names the file, StoreError.
+        Every byte is proved by the blob's sha256 as it is read. With ``repair`` it takes the place of one that is.
+        Raises IntegrityError that names the file, StoreError.
         """

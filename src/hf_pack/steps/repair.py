@@ -15,6 +15,7 @@ from hf_pack.ports import Progress, Store, Workspace
 from hf_pack.steps.bring import bring, elsewhere_for, file_to_add, places_on_disk, wanted_blobs
 from hf_pack.steps.fetch import Elsewhere, Places, receive_all
 from hf_pack.steps.packages import Package
+from hf_pack.steps.stream_tree import stream_tree
 from hf_pack.steps.targets import Target
 from hf_pack.steps.verify import Recent, Verified, verify
 
@@ -67,6 +68,9 @@ def _repair_package(
     # A self-contained tree made of damaged blobs would be another tree.
     if store_path in damaged and (sound or plan.storage is Storage.LINKED):
         try:
+            if plan.storage is Storage.SELF_CONTAINED and store.streamer is not None:
+                stream_tree(package, store.streamer, workspace, places, store, progress, repair=True)
+                return
             here = store.keep(blob.store_path for blob in plan.blobs)
             missing = [blob for blob in plan.blobs if blob.store_path not in here]
             bring(missing, package, workspace, places, store, progress)

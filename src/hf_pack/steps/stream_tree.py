@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from hf_pack.errors import Error, IntegrityError
@@ -21,13 +22,16 @@ def stream_tree(
     places: Places,
     store: Store,
     progress: Progress,
+    *,
+    repair: bool = False,
 ) -> tuple[tuple[AddedBlob, ...], AddedTree]:
     """Make the tree of what is in the store, beside the lock, in the source, elsewhere on this machine, in the store's
-    substituters, or sent by others, in this order. Also returns what was brought first.
+    substituters, or sent by others, in this order. Also returns what was brought first. With ``repair`` it takes the
+    place of one that is there.
 
     Raises as :func:`hf_pack.steps.realise.build` does.
     """
-    plan = package.plan
+    plan, add_tree = package.plan, partial(streamer.add_tree, repair=repair)
     locked = {file.blob: file for file in package.lock.files if file.is_blob}
     here = vouched_for(plan.blobs, store)
     needed = [locked[blob] for blob in plan.blobs if blob not in here]
@@ -35,7 +39,7 @@ def stream_tree(
     files = {file.blob: on_disk[file.path] for file in needed if file.path in on_disk}
     absent = [file for file in needed if file.path not in on_disk]
     if not absent:
-        return (), streamer.add_tree(plan, files, progress)
+        return (), add_tree(plan, files, progress)
     elsewhere = elsewhere_for(package, places)
     with ExitStack() as sessions:
         found = _found(absent, package, elsewhere, sessions, progress)
@@ -46,14 +50,14 @@ def stream_tree(
             rest = [file for file in rest if file.blob not in here]
         received = _received(rest, package, elsewhere, streamer, progress)
         try:
-            return received, streamer.add_tree(plan, files | found, progress)
+            return received, add_tree(plan, files | found, progress)
         except IntegrityError as error:
             if not found:
                 raise
             progress.note(f"note: {error.message.splitlines()[-1].strip()}; what was found on this machine is checked")
     # Something lay elsewhere under the name of other bytes: as blobs each is proved by itself, and what fails is left.
     brought = bring(list(found), package, workspace, places, store, progress)
-    return (*received, *brought), streamer.add_tree(plan, files, progress)
+    return (*received, *brought), add_tree(plan, files, progress)
 
 
 def _found(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hf_pack.adapters.nix_daemon.held import HeldBlobs
@@ -41,7 +42,10 @@ class Streamer:
                 reception = open_reception.enter_context(receiving(blob, self.held))
             yield reception
 
-    def add_tree(self, plan: Plan, files: Mapping[Blob, Path], progress: Progress) -> AddedTree:
+    def add_tree(
+        self, plan: Plan, files: Mapping[Blob, Path], progress: Progress, *, repair: bool = False
+    ) -> AddedTree:
         """See :class:`hf_pack.ports.TreeStreamer`."""
         with self.writing("add the package to the store"):
-            return self.trees.add(plan, progress, files)
+            make = partial(self.trees.stream, repair=True) if repair else self.trees.add
+            return make(plan, progress, files)
