@@ -15,7 +15,7 @@ fi
 # A third party's Hub server; its tests are skipped by name where it cannot be had.
 [ -x .build/olah-venv/bin/olah-cli ] || "$BIN/python" -m tests.hub.olah || echo "olah could not be installed" >&2
 
-# Tests of Nix run with a newer one, too, where it can be had.
+# Tests of Nix run with newer ones, too, where they can be had.
 if command -v nix-store >/dev/null && [ -z "${HF_PACK_NIXES:-}" ]; then
   HF_PACK_NIXES=$(sh tests/newer_nix.sh) || HF_PACK_NIXES=
   export HF_PACK_NIXES
