@@ -8,7 +8,7 @@ from contextlib import closing
 
 from hf_pack.errors import HubError
 from hf_pack.ports import Readable
-from hf_pack.web_pool import Answer
+from hf_pack.web_pool import Answer, failure
 
 _BUFFER = 1 << 20
 
@@ -41,7 +41,7 @@ def received(
             if size is None:
                 return
         except OSError as error:
-            problem = f"breaks off: {type(error).__name__}"
+            problem = f"breaks off: {failure(error)}"
         in_vain = 0 if done > before else in_vain + 1
         if in_vain >= tries:
             raise HubError(f"{what} {problem}")

@@ -212,6 +212,27 @@ def _proxy(scheme: str, host: str, port: int) -> urllib3.util.Url | None:
     )
 
 
+def failure(error: OSError) -> str:
+    """Why a request failed, in words; no address, since some are signed."""
+    match error:
+        case socket.gaierror():
+            return "the name cannot be resolved"
+        case ConnectionRefusedError():
+            return "it refuses connections"
+        case TimeoutError():
+            return "it does not answer"
+        case ssl.SSLCertVerificationError():
+            return f"its certificate cannot be verified ({error.verify_message})"
+        case ConnectionError():
+            return "the connection broke off"
+    return error.strerror or type(error).__name__
+
+
+def is_unknown_name(error: BaseException) -> bool:
+    """Whether the resolver says that there is no such name, where a network that is away has it say: try again."""
+    return isinstance(error, socket.gaierror) and error.errno in (socket.EAI_NONAME, socket.EAI_NODATA)
+
+
 def ca_bundle() -> tuple[str, str] | None:
     """The variable that names certificates of one's own, and its value; None when none does."""
     return next(((name, os.environ[name]) for name in _BUNDLES if os.environ.get(name)), None)

@@ -23,7 +23,7 @@ from hf_pack.adapters.hub.origin import origin_of, redirected
 from hf_pack.adapters.hub.retrying import Transient, Waits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.errors import HubError
-from hf_pack.web_pool import Answer, WebPool
+from hf_pack.web_pool import Answer, WebPool, is_unknown_name
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 8
@@ -42,6 +42,7 @@ class Web:
         self.limits = limits
         self.bandwidth = Bandwidth(limits.bytes_per_second)
         self.waits = Waits(note)
+        self._was_reached = False
         self.slots = threading.BoundedSemaphore(limits.connections)
         self._pool = WebPool(
             connections=2 * limits.connections,
@@ -108,9 +109,11 @@ class Web:
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
         try:
-            return self._pool.send(method, url, sent)
+            answer = self._pool.send(method, url, sent)
         except OSError as error:
             raise self.lost(error, url, place) from None
+        self._was_reached = True
+        return answer
 
     def _drain(self, answer: Answer, place: Place) -> None:
         try:
@@ -121,7 +124,9 @@ class Web:
     def lost(self, error: OSError, url: str, place: Place) -> HubError | Transient:
         """What to raise for a connection that failed."""
         report = transport_error(error, place, str(origin_of(url)))
-        return Transient(report, stalled=isinstance(error, TimeoutError)) if may_pass(error) else report
+        # In the middle of a download an unknown name is a network that comes back, at its start a wrong name or none.
+        final = not may_pass(error) or (is_unknown_name(error) and not self._was_reached)
+        return report if final else Transient(report, stalled=isinstance(error, TimeoutError))
 
     def refused(self, answer: Answer, place: Place) -> HubError | Transient:
         """What to raise for a status that is no success; closes the answer."""

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from urllib3 import Retry
@@ -14,7 +15,7 @@ from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
 from hf_pack.ports import SMALL, Progress, Readable
 from hf_pack.web_bodies import Stretch, received
-from hf_pack.web_pool import Answer, WebPool
+from hf_pack.web_pool import Answer, WebPool, failure, is_unknown_name
 
 _TRIES = 5  #: in a row that bring nothing
 _MAY_PASS = (429, 500, 502, 503, 504)
@@ -22,6 +23,15 @@ _CONNECTIONS = 16
 _NOT_THERE = (403, 404, 410)
 _KEY_CHARACTERS = "!$&'()*,/:;=@~"  #: "+" is a space to some servers, so it is written otherwise
 _URL_CHARACTERS = _KEY_CHARACTERS + "#%?"  #: a narinfo's URL is one already
+
+
+class _Retry(Retry):
+    """A name that nobody knows is not asked for again."""
+
+    def increment(self, *arguments: Any, error: Exception | None = None, **named: Any) -> Retry:
+        if error is not None and error.__cause__ is not None and is_unknown_name(error.__cause__):
+            raise error
+        return super().increment(*arguments, error=error, **named)
 
 
 class WebStorage:
@@ -34,7 +44,7 @@ class WebStorage:
         self._login = {} if not user else {"Authorization": f"Basic {_basic(user)}"}
         self._name = name
         # What a cache asks to wait is not heeded: the next place may have the object at once.
-        retries = Retry(
+        retries = _Retry(
             _TRIES,
             backoff_factor=0.2,
             status_forcelist=_MAY_PASS,
@@ -139,7 +149,7 @@ class WebStorage:
         return url
 
     def _failed(self, key: str, error: OSError) -> HubError:
-        return HubError(f"{self._name}: {key}: {type(error).__name__}", hint="is the cache reachable?")
+        return HubError(f"{self._name}: {key}: {failure(error)}", hint="is the URL right, and the cache reachable?")
 
 
 def _basic(user: str) -> str:

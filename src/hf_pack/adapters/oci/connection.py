@@ -14,7 +14,7 @@ from hf_pack.errors import HubError
 from hf_pack.formats.oci.challenge import Challenge, parse_challenges
 from hf_pack.formats.oci.reference import DOCKER_HUB, Reference
 from hf_pack.model.file_names import shown
-from hf_pack.web_pool import Answer, WebPool
+from hf_pack.web_pool import Answer, WebPool, failure, is_unknown_name
 
 _MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -97,9 +97,9 @@ class RegistryConnection:
             try:
                 answer = self._redirected(method, url, headers or {}, body)
             except OSError as error:
-                if attempt == _TRIES - 1:
+                if attempt == _TRIES - 1 or is_unknown_name(error):
                     raise HubError(
-                        f"{self._registry}: {type(error).__name__}", hint="is the registry reachable?"
+                        f"{self._registry}: {failure(error)}", hint="is the address right, and the registry reachable?"
                     ) from None
                 self._stopped.wait(0.2 * 2**attempt)
                 continue
@@ -210,7 +210,7 @@ class RegistryConnection:
             data = answer.read(_MOST_ANSWER)
         except OSError as error:
             raise HubError(
-                f"{self._registry}: whoever gives its tokens does not answer: {type(error).__name__}\n"
+                f"{self._registry}: whoever gives its tokens does not answer: {failure(error)}\n"
                 f"  {shown(realm.netloc.rpartition('@')[2])}"
             ) from None
         answer.close()

@@ -15,7 +15,7 @@ from hf_pack.formats.oci.documents import INDEX, INDEXES, MANIFESTS, MOST_DOCUME
 from hf_pack.formats.oci.reference import Reference
 from hf_pack.ports import Progress, Readable
 from hf_pack.web_bodies import Stretch, received
-from hf_pack.web_pool import Answer
+from hf_pack.web_pool import Answer, failure
 
 CHUNK = 256 << 20  #: bytes of a large blob that are sent in one request
 _TRIES = 4  #: in a row that bring nothing
@@ -65,7 +65,7 @@ class RegistryRepository:
             try:
                 data = answer.read(MOST_DOCUMENT + 1)
             except OSError as error:
-                raise HubError(f"{self.name}: {reference} breaks off: {type(error).__name__}") from None
+                raise HubError(f"{self.name}: {reference} breaks off: {failure(error)}") from None
             if answer.status == 404:
                 return None
             media_type = answer.headers.get("Content-Type", "").partition(";")[0].strip()
@@ -151,7 +151,7 @@ class RegistryRepository:
                 in_vain = 0 if offset > before else in_vain + 1
                 if in_vain >= _TRIES:
                     raise HubError(
-                        f"{self.name}: the upload of {digest} breaks off: {type(error).__name__}",
+                        f"{self.name}: the upload of {digest} breaks off: {failure(error)}",
                         hint="run the same command again: what is there is not sent again",
                     ) from None
                 location, offset = self._unfinished(digest, contents.size) if by_chunks else (None, 0)
