@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from urllib3 import Retry
@@ -28,10 +28,18 @@ _URL_CHARACTERS = _KEY_CHARACTERS + "#%?"  #: a narinfo's URL is one already
 class _Retry(Retry):
     """A name that nobody knows is not asked for again."""
 
-    def increment(self, *arguments: Any, error: Exception | None = None, **named: Any) -> Retry:
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Self:
         if error is not None and error.__cause__ is not None and is_unknown_name(error.__cause__):
             raise error
-        return super().increment(*arguments, error=error, **named)
+        return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
 class WebStorage:
