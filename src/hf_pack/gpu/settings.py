@@ -23,6 +23,7 @@ ONLINE_FP8 = frozenset({"fp8", "fp8_per_tensor", "fp8_per_block", "fp8_per_chann
 #: Theirs to ours; the share of the memory that the package states for SGLang is SGLang's.
 _FROM_SGLANG = {theirs: ours for ours, theirs in SGLANG_NAMES.items()}
 _FROM_SGLANG |= {"mem_fraction_static": "gpu_memory_utilization"}
+_NONSENSE = 1_000_000  #: times; no model stretches its positions so far, and JSON can write infinity
 _ALREADY_SCALED = frozenset({"su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling"})
 
 
@@ -85,7 +86,7 @@ def resolve(facts: Facts, gpu: Gpu, count: int, runtime: str, options: Options) 
     tokens, sequences = _batch(gpu, runtime)
     kv_dtype = options.kv_dtype or _text(given.get("kv_cache_dtype")) or "auto"
     dtype = resolved_dtype(facts, gpu, options.dtype or _text(given.get("dtype")) or "auto")
-    fraction = options.memory_fraction or _number(given.get("gpu_memory_utilization"))
+    fraction = options.memory_fraction or _share(given.get("gpu_memory_utilization"))
     batched = whole(given.get("max_num_batched_tokens")) or tokens
     return Settings(
         runtime=runtime,
@@ -117,8 +118,8 @@ def derived_length(facts: Facts) -> int | None:
         return length
     for rope in _ropes(text):
         kind = rope.get("rope_type", rope.get("type"))
-        factor = _number(rope.get("factor"))
-        if isinstance(kind, str) and kind not in _ALREADY_SCALED and kind != "default" and factor:
+        factor = _number(rope.get("factor")) or 0
+        if isinstance(kind, str) and kind not in _ALREADY_SCALED and kind != "default" and 0 < factor < _NONSENSE:
             return int(length * factor)
     return length
 
@@ -194,6 +195,12 @@ def _default_fraction(gpu: Gpu, runtime: str, parallel: int, batched: int) -> fl
 
 def _text(value: JsonValue) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _share(value: JsonValue) -> float | None:
+    """Of the whole; None for what runtimes refuse."""
+    found = _number(value) or 0
+    return found if 0 < found <= 1 else None
 
 
 def _number(value: JsonValue) -> float | None:

@@ -89,6 +89,21 @@ def test_one_named_gpu_stands_for_as_many_as_the_package_takes(
     assert (len(gpus), found.tensor_parallel, found.verdict) == (count, count, Verdict.OK)
 
 
+@pytest.mark.parametrize("factor", [0, -2, 1e300, float("inf"), float("nan"), "8"])
+def test_a_stretch_that_is_none_counts_as_absent(factor: Any) -> None:
+    known = facts("Qwen2.5-1.5B")
+    stretched = changed(known, config={**known.config, "rope_scaling": {"type": "linear", "factor": factor}})
+    assert asked(stretched, "L4").context_length == 32768
+    twice = changed(known, config={**known.config, "rope_scaling": {"type": "linear", "factor": 2.0}})
+    assert asked(twice, "L4").context_length == 65536
+
+
+@pytest.mark.parametrize("share", [0, -1, 2, float("inf"), float("nan"), "0.5"])
+def test_a_share_of_the_memory_that_is_none_is_the_default(share: Any) -> None:
+    stated = facts("Qwen2.5-1.5B", parameters={"gpu_memory_utilization": share})
+    assert asked(stated, "L4").memory == asked(facts("Qwen2.5-1.5B"), "L4").memory
+
+
 def test_auto_fit_takes_what_there_is() -> None:
     assert asked(facts("Llama-3.1-8B"), "L4", max_model_len=-1).verdict is not Verdict.DOES_NOT_FIT
 
