@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hf_pack.adapters.runtimes_here import finding
+from hf_pack.adapters.runtimes_here.engine_files import engine_files
 from hf_pack.adapters.runtimes_here.machine import ThisMachine
 from hf_pack.model.launch import InstalledRuntime
 
@@ -57,6 +58,26 @@ def test_a_scripts_own_python_tells_the_version(
     packages(tmp_path / "site", monkeypatch, vllm="0.32.0")
     program = script(programs / "vllm", first_lines + "raise SystemExit('it must not be run')\n")
     assert finding.find("vllm") == InstalledRuntime(runtime="vllm", command=(program, "serve"), version="0.32.0")
+
+
+@pytest.mark.parametrize("safe_path", ["", "1"])
+def test_nothing_of_the_directory_that_a_person_stands_in_is_run(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe_path: str
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", safe_path)
+    site, here = tmp_path / "site", tmp_path / "here"
+    packages(site, monkeypatch, vllm="0.32.0")
+    (site / "vllm" / "engine").mkdir(parents=True)
+    (site / "vllm" / "engine" / "arg_utils.py").write_text("# its own\n")
+    here.mkdir()
+    for name in ("json", "importlib"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'it-ran')!r}, 'w')\n")
+    monkeypatch.chdir(here)
+    script(programs / "vllm", f"#!{sys.executable}\n")
+    found = finding.find("vllm")
+    assert found is not None and found.version == "0.32.0"
+    assert engine_files(found, r"vllm/engine/.*") == {"vllm/engine/arg_utils.py": "# its own\n"}
+    assert not (tmp_path / "it-ran").exists()
 
 
 def test_the_cpu_build_is_started_as_a_module(programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

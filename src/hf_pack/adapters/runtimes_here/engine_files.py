@@ -7,16 +7,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from hf_pack.adapters.runtimes_here.finding import python_of
+from hf_pack.adapters.runtimes_here.finding import SAFELY, python_of
 from hf_pack.model.launch import InstalledRuntime
 
 _SECONDS = 60
-#: A top-level name is found without running anything of the package; the directory it runs in is no place to look.
-_ASK = (
-    "import sys; sys.path.remove('')\n"
-    "import importlib.util\n"
-    "print(next(iter(importlib.util.find_spec(%r).submodule_search_locations)))"
-)
+#: A top-level name is found without running anything of the package.
+_ASK = SAFELY + ("import importlib.util\nprint(next(iter(importlib.util.find_spec(%r).submodule_search_locations)))")
 
 
 def engine_files(installed: InstalledRuntime, pattern: str) -> Mapping[str, str]:

@@ -16,7 +16,9 @@ from pathlib import Path
 from hf_pack.model.launch import InstalledRuntime
 
 _SECONDS = 60  #: for a program to say its version
-_ASK = (
+#: What stands before a text for ``python -c``, which would look for modules where the user stands.
+SAFELY = "import sys; sys.path[:] = filter(None, sys.path)\n"
+_ASK = SAFELY + (
     "import importlib.metadata as m, json\n"
     "def version(name):\n"
     "    try: return m.version(name)\n"
