@@ -97,7 +97,7 @@ class Matrix:
         return tuple(dict.fromkeys(row.runtime for row in self.rows))
 
     def versions(self, runtime: str) -> str:
-        """The versions of a runtime that most of its lines were read in; empty for a runtime that is not there."""
+        """The versions of a runtime that its first line was read in; empty for a runtime that is not there."""
         return next((row.versions for row in self.rows if row.runtime == runtime), "")
 
     def look_up_all(self, runtime: str, schemes: Sequence[str], sm: int, version: str | None = None) -> Cell:

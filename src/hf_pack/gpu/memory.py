@@ -102,10 +102,14 @@ def overhead(facts: Facts, shape: Shape, settings: Settings) -> Span:
     parallel = settings.tensor_parallel
     step = settings.batched_tokens * (6 * hidden + 3 * inner // parallel) * 2
     sampler = settings.sequences * (shape.vocabulary or 32_000) * 10
-    context = 350 * MIB + (450 * MIB if parallel > 1 else 0)
     graphs = 0 if settings.eager else 200 * MIB + 10 * MIB * (shape.hidden_layers or 32)
-    likely = step + sampler + context + graphs
+    likely = step + sampler + _context(parallel) + graphs
     return Span(low=int(likely * 0.55), likely=likely, high=int(likely * 1.4) + 300 * MIB)
+
+
+def _context(parallel: int) -> int:
+    """CUDA's own, and NCCL's where several GPUs talk."""
+    return (350 + (450 if parallel > 1 else 0)) * MIB
 
 
 def memory_of(facts: Facts, shape: Shape, settings: Settings, gpu: Gpu) -> Memory:
@@ -124,7 +128,7 @@ def memory_of(facts: Facts, shape: Shape, settings: Settings, gpu: Gpu) -> Memor
         )
     if settings.runtime == SGLANG:
         # Activations and graphs live outside the static part; CUDA's context is counted inside.
-        context = (350 + (450 if settings.tensor_parallel > 1 else 0)) * MIB
+        context = _context(settings.tensor_parallel)
         rest = Span(low=context // 2, likely=context, high=2 * context)
     return Memory(
         total=gpu.memory,

@@ -13,6 +13,7 @@ from hf_pack.steps.packages import load
 from hf_pack.steps.published_index import read_index
 from hf_pack.steps.pull_packages import choose
 from hf_pack.steps.trust import Trust
+from hf_pack.weights.cache_layers import language_config
 from hf_pack.weights.quantization import detect
 from hf_pack.weights.safetensors import DTYPE_BITS
 
@@ -84,7 +85,6 @@ def published(name: str, caches: Sequence[ObjectCache], trust: Trust, progress: 
 
 
 def _shape(facts: Facts) -> tuple[object, ...] | None:
-    inner = facts.config.get("text_config")
-    text: JsonObject = {**facts.config, **(inner if isinstance(inner, Mapping) else {})}
+    text = language_config(facts.config)
     shape = tuple(text.get(key) for key in _SAME)
     return None if None in shape else (facts.architectures, *shape)
