@@ -114,3 +114,15 @@ def test_a_gated_variant_keeps_the_numbers_that_the_list_tells(hub: TestHub, pla
     shown = place.ran("check", "acme/eight", "--gpu", "L4", "--variants", "--max-model-len", "8192")
     assert shown.code == 0
     assert "other/gated  fp8-tensor" in shown.out and "about other/gated: the model is gated" in shown.err
+
+
+def test_packages_of_the_workspace_are_variants_where_their_shape_is_the_same(hub: TestHub, place: HubPlace) -> None:
+    hub.add_repo("acme/eight", eight_billion(shards=1))
+    hub.add_repo("other/eight-awq", eight_billion("AWQ", 1, AWQ))  # the Hub does not know whose it is
+    hub.add_repo("acme/tiny", tiny_model())
+    for repo_id in ("other/eight-awq", "acme/tiny"):
+        place.done("add", repo_id)
+    ran = place.ran("check", "acme/eight", "--gpu", "T4", "--variants", "--max-model-len", "8192", "--json")
+    assert ran.code == 0, ran.err
+    found = [(choice["candidate"]["check"]["label"], choice["candidate"]["origin"]) for choice in ran.document]
+    assert found == [("eight-awq", "this workspace"), ("acme/eight", "asked for")]
