@@ -164,6 +164,22 @@ class TestServe:
         place.done("gc")
         assert place.real(package).is_dir()
 
+    def test_what_was_refused_is_kept_by_nothing(
+        self, place: Place, machine: Machine, package: str, start: Callable[..., subprocess.Popen[str]]
+    ) -> None:
+        machine.install("vllm")
+        other = build(place, "acme/other", "--layout", "hf", seed=4)
+        with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+            port = str(taken.getsockname()[1])
+            refused = start("serve", package, other, "--runtime", "vllm", "--port", port)
+            assert "is taken" in refused.communicate()[1]
+        assert refused.returncode == 2
+        assert not (place.store / "nix" / "var" / "nix" / "temproots" / str(refused.pid)).exists()
+        for name in ("tiny-llm", "other"):
+            (place.workspace / f"result-{name}").unlink()
+        place.done("gc")
+        assert not place.real(package).exists() and not place.real(other).exists()
+
     def test_print_is_a_line_that_starts_the_same(self, place: Place, machine: Machine, package: str) -> None:
         machine.install("vllm")
         ran = place.done("serve", "tiny-llm", "--runtime", "vllm", "--print")
