@@ -1,4 +1,4 @@
-"""``hf-pack gpu NAME``: what ``--gpu`` takes a name for."""
+"""``hf-pack gpu NAME``, and what ``check`` does not take."""
 
 from __future__ import annotations
 
@@ -16,3 +16,10 @@ def test_a_name_that_nobody_knows_is_said(bare: Place) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert "no such GPU in the catalogue" in ran.err and "hf-pack gpu --list" in ran.err
     assert bare.run("gpu", "L4", "--matrix").code == 2
+
+
+def test_a_dtype_whose_width_nobody_knows_is_refused(bare: Place) -> None:
+    for option, word in (("--kv-dtype", "banana"), ("--dtype", "bf16")):
+        ran = bare.run("check", "some/model", "--gpu", "L4", option, word)
+        assert (ran.code, ran.out) == (2, "")
+        assert f"invalid choice: '{word}'" in ran.err and "'bfloat16'" in ran.err

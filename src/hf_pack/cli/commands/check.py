@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hf_pack.gpu.choice import Choice
 
 _EXIT = 7  # not compatible (DESIGN.md, section 6)
+#: Of vLLM's words those whose width is known.
+_DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
+_KV_DTYPES = ("auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_ds_mla")
 _MOST_GPUS = 9_999
 _MOST = 1_000_000_000  # tokens, or requests
 
@@ -35,8 +38,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--concurrency", type=_up_to(_MOST), metavar="N", help="requests of full length at once (default: 1)"
     )
-    parser.add_argument("--kv-dtype", metavar="DTYPE", help="of the KV cache: auto, fp8, bfloat16")
-    parser.add_argument("--dtype", metavar="DTYPE", help="of the computation: auto, float16, bfloat16")
+    parser.add_argument("--kv-dtype", choices=_KV_DTYPES, metavar="DTYPE", help="of the KV cache: auto, fp8, bfloat16")
+    parser.add_argument(
+        "--dtype", choices=_DTYPES, metavar="DTYPE", help="of the computation: auto, float16, bfloat16, float32"
+    )
     parser.add_argument(
         "--memory-fraction", type=_fraction, metavar="X", help="of a GPU's memory that the runtime takes"
     )
