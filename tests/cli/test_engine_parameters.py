@@ -66,6 +66,16 @@ def test_what_the_newest_version_does_not_take_is_refused_all_at_once(added: Pla
     assert "max_num_seqs" not in ran.err
 
 
+def test_what_was_edited_after_locking_is_refused_by_build(added: Place) -> None:
+    text = added.manifest.read_text()
+    added.manifest.write_text(text.replace("max_model_len", "max_model_length"))
+    ran = added.run("build", "tiny-llm")
+    assert ran.code == 2
+    assert "models/tiny-llm.toml: vllm.max_model_length: no engine parameter" in ran.err
+    added.manifest.write_text(text)
+    added.done("build", "tiny-llm")
+
+
 def test_a_removed_key_is_for_the_versions_that_have_it(added: Place) -> None:
     ran = lock(added, "guided_decoding_disable_fallback = true")
     assert (ran.code, 'or state runtimes = { vllm = "<' in ran.err) == (2, True)

@@ -199,10 +199,11 @@ def build(
     """Make the package valid in the store, link ``result-<name>`` to it, write the record.
 
     What is missing comes from this machine, else (not ``offline``) from caches, mirrors and the Hub; mirrors and the
-    Hub together send at most ``limit_rate`` bytes a second. Raises LockError, SourceError, HubError, IntegrityError,
+    Hub together send at most ``limit_rate`` bytes a second. Raises ManifestError for engine parameters that the
+    runtimes would not take, LockError, SourceError, HubError, IntegrityError,
     StoreError, PolicyError for a licence or a content that the workspace's policy denies.
     """
-    from hf_pack.steps import packages, realise, workspace_files
+    from hf_pack.steps import packages, realise, targets, workspace_files
     from hf_pack.steps.policy import check_gates, check_licence
 
     place = wiring.open_workspace(Path(workspace))
@@ -211,6 +212,11 @@ def build(
     check_licence(policy, package)
     check_gates(policy, package)
     chosen = wiring.open_store(store)
+    built = targets.known_store_path(package)
+    if built is None or chosen.path_info(built) is None:
+        from hf_pack.steps.lock_checks import check_before_build  # loads all that is known of runtimes
+
+        check_before_build(package, wiring.runtime_knowledge())
     places = wiring.open_places(place, chosen, progress, offline=offline, limit_rate=limit_rate)
     return realise.build(package, place, places, chosen, progress)
 

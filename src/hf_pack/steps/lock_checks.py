@@ -1,8 +1,9 @@
-"""What is known of runtimes held against a package before it is locked: its engine parameters, and known issues."""
+"""What is known of runtimes held against a package before it is locked or built: engine parameters, known issues."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from hf_pack.gpu.matrix import SMS, TITLES, Matrix, Support
@@ -16,6 +17,7 @@ from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentenc
 from hf_pack.runtimes.requirement import overlap
 from hf_pack.steps.engine_parameters import Schemas, check_parameters
 from hf_pack.steps.inspect_source import Inspection
+from hf_pack.steps.packages import Package
 from hf_pack.weights.strict_json import JsonValue, loads_object
 from hf_pack.weights.weights_error import HeaderError
 
@@ -56,6 +58,16 @@ def check_before_lock(
     notes += tuple(_no_kernel(manifest, inspection.model, knowledge.matrix()))
     found = find(knowledge.issues(), signs, manifest.runtimes)
     return (*notes, *(f"{sentence(issue)} ({issue.source}); {mend(issue)}" for issue in found))
+
+
+def check_before_build(package: Package, knowledge: Knowledge) -> None:
+    """Raises ManifestError with every engine parameter that the runtimes would not take: they may be edited after the
+    package was locked. What is installed here is not asked, so that a build is the same on every machine."""
+    configs = {}
+    for path in _CONFIGS:
+        with suppress(HeaderError, ValueError):
+            configs[path] = loads_object(package.kept.get(path, b"{}"))
+    check_parameters(package.manifest, package.lock.model, configs, Schemas(released=knowledge.schemas.released))
 
 
 def _no_kernel(manifest: Manifest, model: ModelSummary, matrix: Matrix) -> Iterator[str]:
