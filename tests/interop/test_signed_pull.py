@@ -10,6 +10,7 @@ import pytest
 from tests.embedded_stores import nix
 from tests.end_to_end import Built, Place, new_place
 from tests.models import tiny_model
+from tests.registries import NEEDS_REGISTRY, NEEDS_SKOPEO, registry, tool
 from tests.signers import KeyPair, certified, key_pair, model_signing
 
 
@@ -111,17 +112,59 @@ def test_a_signature_of_an_earlier_build_is_not_published(tmp_path: Path) -> Non
     assert third.run("pull", "signed", *demanding) == f"{signed.store_path}\n"
 
 
-def test_a_registry_gives_no_name_where_signatures_are_demanded(tmp_path: Path) -> None:
+def test_an_oci_layout_gives_no_name_that_nobody_signed_where_signatures_are_demanded(tmp_path: Path) -> None:
     place = new_place(tmp_path / "place")
-    pair = key_pair(tmp_path)
-    built = place.package(tiny_model(), "tiny")
-    layout = tmp_path / "layout"
+    pair, stranger = key_pair(tmp_path), key_pair(tmp_path, "stranger")
+    built, layout = place.package(tiny_model(), "tiny"), tmp_path / "layout"
     place.run("export", "tiny", "--to", "oci-layout", "--output", layout)
     policy = f'[policy]\nsignatures = "enforce"\ntrusted_keys = {json.dumps([str(pair.public)])}\n'
     other = box(tmp_path / "box", policy)
     source = ("--from", f"oci-layout:{layout}:{built.store_name.replace('+', '_')}")
-    assert "holds no signatures" in other.run("pull", *source, code=8)
+    for more in ((), ("--only", "config", "--output", "out")):
+        assert "no model signature is there" in other.run("pull", *source, *more, code=8)
+    assert "hold no signatures" in other.run("pull", *source, "--output", "out", code=8)
+    place.run("sign", "tiny", "--key", stranger.private)
+    place.run("export", "tiny", "--to", "oci-layout", "--output", layout)
+    assert "another key signed it" in other.run("pull", *source, code=8)
+    assert other.json("list") == [] and not (other.workspace / "out").exists()
     assert other.run("pull", built.store_path, *source) == f"{built.store_path}\n"
+
+
+@NEEDS_REGISTRY
+@NEEDS_SKOPEO
+def test_a_registry_gives_the_signature_that_was_published_with_a_package(tmp_path: Path) -> None:
+    pair = key_pair(tmp_path)
+    place = new_place(tmp_path / "place")
+    signed, unsigned = place.package(tiny_model(), "signed"), place.package(tiny_model(seed=3), "unsigned")
+    bundle = tmp_path / "bundle.sig"
+    place.run("sign", signed.store_path, "--key", pair.private, "--output", bundle)
+    with registry(tmp_path / "registry") as server:
+        to = ("--to", server.url("models", "signed"))
+        place.run("publish", "signed", *to, "--signature", bundle)
+        version = ("--to", server.url("models"))
+        place.run("publish", "signed", *version, "--signature", bundle, "--as", "modelpack")
+        (again,) = place.json("publish", "signed", *version, "--as", "image")  # by somebody without the signature
+        assert again["manifests"].keys() == {"linux/amd64", "linux/arm64"}
+        place.run("publish", "unsigned", "--to", server.url("models", "unsigned"))
+        assert "is not the signature of what is published" in place.run(
+            "publish", "unsigned", "--to", server.url("models", "unsigned"), "--signature", bundle, code=8
+        )
+        demanding = ("--signatures", "enforce", "--trusted-key", pair.public)
+        for tag in ("signed", again["tag"]):
+            other = box(tmp_path / f"box-{tag}")
+            (found,) = other.json("pull", "--from", server.url("models", tag), *demanding)["packages"]
+            assert (found["store_path"], found["signed"]) == (signed.store_path, True)
+        refused = other.run("pull", "--from", server.url("models", "unsigned"), *demanding, code=8)
+        assert f"no trusted key signed {unsigned.store_path}" in refused
+        # What copies all of it, copies the signature.
+        tool(
+            *("skopeo", "copy", "--all", "--preserve-digests", "--src-tls-verify=false"),
+            *(f"docker://{server.address}/models:signed", f"oci:{tmp_path}/copied:it"),
+        )
+    third = box(tmp_path / "third")
+    assert third.run("pull", "--from", f"oci-layout:{tmp_path}/copied:it", *demanding) == f"{signed.store_path}\n"
+    process = box(tmp_path / "fourth").start("pull", "--from", f"oci-layout:{tmp_path}/copied:it")
+    assert "is the word of" in process.communicate()[1]
 
 
 @pytest.mark.skipif(shutil.which("nix-store") is None, reason="needs nix-store")

@@ -7,8 +7,8 @@ as :class:`hf_pack.errors.Error`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from hf_pack.adapters.oci.model_directory import WrittenModel
     from hf_pack.formats.oci.reference import Reference
     from hf_pack.formats.store_path import StorePath
+    from hf_pack.model.signature_policy import SignaturePolicy
     from hf_pack.ports import Progress
     from hf_pack.ports.registry import Repository
     from hf_pack.steps.oci_publish import PackageToShip, Published
     from hf_pack.steps.oci_pull import Found, Pulled
     from hf_pack.steps.pull_partial import Partial
+    from hf_pack.steps.trust import Trust
 
 LAYOUT = "oci-layout:"
 
@@ -41,6 +43,7 @@ def publish(
     to: str,
     *,
     shape: str = "both",
+    signature: Path | str | None = None,
     plain_http: bool = False,
     redistribute: bool = False,
     workspace: Path | str = ".",
@@ -49,8 +52,9 @@ def publish(
 ) -> Published:
     """Send a built package (a name, a store path, ``pname@version``) to a registry: what it has is not sent.
 
-    ``shape`` is ``modelpack`` (raw layers), ``image`` (what containers mount) or ``both``. Without a tag in ``to`` the
-    version is the tag. Raises UsageError, StoreError, IntegrityError, HubError, PolicyError for a version that names
+    ``shape`` is ``modelpack`` (raw layers), ``image`` (what containers mount) or ``both``. ``signature`` is a file of
+    its model signature (None: the workspace's, if there is one). Without a tag in ``to`` the version is the tag.
+    Raises UsageError, StoreError, IntegrityError, HubError, PolicyError for a version that names
     another content there, or a licence that does not let everybody pass the model on (not with ``redistribute``).
     """
     from hf_pack.steps import oci_publish
@@ -59,7 +63,7 @@ def publish(
     if reference.digest is not None:
         raise UsageError("a digest is no name to publish under", hint="--to oci://REGISTRY/REPOSITORY:TAG")
     repository = _registry(reference, plain_http, "push")
-    package = _to_ship(name, workspace, store, redistribute=redistribute)
+    package = _to_ship(name, workspace, store, redistribute=redistribute, signature=signature)
     return oci_publish.publish(
         package, repository, oci_publish.Shape(shape), _memory(os.environ), progress, tag=reference.tag
     )
@@ -77,7 +81,7 @@ def export(
 ) -> Published:
     """Write a built package into an OCI layout, a new one or one that is there; its store name is the tag.
 
-    Raises as :func:`publish` does.
+    A model signature of the workspace goes with it. Raises as :func:`publish` does.
     """
     from hf_pack.adapters.oci.layout import LayoutDirectory
     from hf_pack.formats.oci.reference import tag_of_version
@@ -100,28 +104,35 @@ def pull(
     source: str,
     name: str = "",
     *,
+    trusted_keys: Sequence[str] = (),
+    signatures: SignaturePolicy | None = None,
     root: Path | str | None = None,
     plain_http: bool = False,
+    workspace: Path | str = ".",
     store: str | None = None,
     progress: Progress = QUIET,
 ) -> Pulled:
     """Bring the package that a registry or an OCI layout holds into the store, every byte proved.
 
     ``name`` (``pname``, ``pname@version`` or a store path) refuses any other package; with a version ``source`` needs
-    no tag. A link keeps the package: at ``root``, else in the user's state. Raises UsageError for what is no package
-    of hf-pack, IntegrityError, StoreError, HubError.
+    no tag. ``trusted_keys`` and ``signatures`` are as for :func:`hf_pack.api.pull`: where no store path is named, a
+    model signature says that its publisher meant it. A link keeps the package: at ``root``, else in the user's state.
+    Raises UsageError for what is no package of hf-pack, IntegrityError, StoreError, HubError, PolicyError for a
+    signature that is missing.
     """
     from hf_pack.adapters.pulled_links import make_link, usual_place
     from hf_pack.steps import oci_pull
 
+    trust = wiring.read_trust(trusted_keys, signatures, wiring.optional_workspace(Path(workspace)))
     named = _look_up(source, name, plain_http)
+    signed = named.is_vouched(trust, progress)
     chosen = wiring.open_store(store)
     with chosen.session():
         pulled = oci_pull.pull(named.found, named.repository, chosen, progress, expected=named.expected)
         usual = usual_place(wiring.pulled_links(), chosen.url, pulled.info.store_path)
         link = make_link(usual if root is None else Path(root), chosen.real_path(pulled.info.store_path))
         chosen.add_root(link, [pulled.info.store_path])
-    return pulled
+    return replace(pulled, signed=signed)
 
 
 def pull_partial(
@@ -130,15 +141,17 @@ def pull_partial(
     only: str,
     output: Path | str,
     *,
+    trusted_keys: Sequence[str] = (),
+    signatures: SignaturePolicy | None = None,
     plain_http: bool = False,
-    proof: bool = False,
+    workspace: Path | str = ".",
     progress: Progress = QUIET,
 ) -> Partial:
     """Write the files of the package without its weights into a new directory; one layer is fetched, nothing enters a
     store.
 
-    ``only`` is ``config`` (``.json`` and ``.pbtxt``) or ``tree`` (all but weights). ``proof`` refuses files that the
-    store path does not prove: those of a self-contained package. Raises as :func:`pull` does, and PolicyError.
+    ``only`` is ``config`` (``.json`` and ``.pbtxt``) or ``tree`` (all but weights). Where signatures are demanded,
+    files that the store path does not prove are refused: those of a self-contained package. Raises as :func:`pull`.
     """
     from hf_pack.adapters.plain_directory import write_files_alone
     from hf_pack.model.manifest import Storage
@@ -146,12 +159,14 @@ def pull_partial(
     from hf_pack.steps import pull_partial as pulling
     from hf_pack.steps.pull_packages import Choice
 
+    trust = wiring.read_trust(trusted_keys, signatures, wiring.optional_workspace(Path(workspace)))
     named = _look_up(source, name, plain_http)
+    named.is_vouched(trust, progress)
     package, files = oci_pull.small_files(named.found, named.repository, expected=named.expected)
     proved = package.storage is Storage.LINKED
     if not proved:
         line = f"only the whole of {package.store_path.name} proves these files"
-        if proof:
+        if trust.required:
             raise PolicyError(f"{line}, and proof is demanded", hint="hf-pack pull, without --only")
         progress.note(f"note: {line}: that they are its own is the word of {source} alone")
     choice = Choice(text=name or package.store_path.name, store_path=package.store_path)
@@ -178,8 +193,17 @@ def pull_model(
 @dataclass(frozen=True)
 class _Named:
     repository: Repository
+    reference: str  #: tag or digest within it
     found: Found
     expected: StorePath | None  #: when a store path was named
+
+    def is_vouched(self, trust: Trust, progress: Progress) -> bool:
+        """Whether a trusted key signed it; nobody is asked of a store path that was named, which proves itself."""
+        from hf_pack.steps.oci_signature import vouched
+
+        if self.expected is not None or self.found.package is None:
+            return False
+        return vouched(self.repository, self.reference, self.found.package.store_path, trust, progress)
 
 
 def _look_up(source: str, name: str, plain_http: bool) -> _Named:
@@ -195,7 +219,7 @@ def _look_up(source: str, name: str, plain_http: bool) -> _Named:
     found = oci_pull.look_up(opened.repository, opened.reference)
     if found.package is not None and not f"{found.package.store_path.name}-".startswith(begins):
         raise UsageError(f"{source} holds another package\n  expected {name}, found {found.package.store_path}")
-    return _Named(repository=opened.repository, found=found, expected=expected)
+    return _Named(repository=opened.repository, reference=opened.reference, found=found, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -249,9 +273,12 @@ def _memory(environ: Mapping[str, str]) -> Memory:
     return Memory(home / "hf-pack" / "registries")
 
 
-def _to_ship(name: str, workspace: Path | str, store: str | None, *, redistribute: bool) -> PackageToShip:
+def _to_ship(
+    name: str, workspace: Path | str, store: str | None, *, redistribute: bool, signature: Path | str | None = None
+) -> PackageToShip:
     from hf_pack.adapters.oci.package_tree import read_plan
     from hf_pack.adapters.oci.stored_file import StoredFile
+    from hf_pack.api.proofs import bundle_of, read_bundle
     from hf_pack.steps.locate import locate
     from hf_pack.steps.oci_publish import PackageToShip
     from hf_pack.steps.redistribution import require_redistributable
@@ -262,4 +289,9 @@ def _to_ship(name: str, workspace: Path | str, store: str | None, *, redistribut
     info = chosen.path_info(store_path)
     assert info is not None  # locate has seen it
     plan, places = read_plan(chosen, info)
-    return PackageToShip(store_path=store_path, plan=plan, open_blob=lambda blob: StoredFile(places[blob], blob.size))
+    return PackageToShip(
+        store_path=store_path,
+        plan=plan,
+        open_blob=lambda blob: StoredFile(places[blob], blob.size),
+        bundle=bundle_of(name, place, store_path) if signature is None else read_bundle(Path(signature), store_path),
+    )

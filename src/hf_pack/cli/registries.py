@@ -10,6 +10,7 @@ from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.trust import signature_policy
 
 if TYPE_CHECKING:
+    from hf_pack.ports import Progress
     from hf_pack.steps.oci_publish import Published
     from hf_pack.steps.pull_partial import Partial
 
@@ -44,6 +45,7 @@ def publish_to_registry(arguments: argparse.Namespace, address: str) -> Publishe
         arguments.name,
         address,
         shape=arguments.shape,
+        signature=arguments.signature,
         plain_http=arguments.plain_http,
         redistribute=arguments.redistribute,
         store=arguments.store,
@@ -56,7 +58,7 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
     from hf_pack import wiring
     from hf_pack.api import registries
     from hf_pack.cli.progress import TerminalProgress
-    from hf_pack.errors import PolicyError, UsageError
+    from hf_pack.errors import UsageError
 
     if len(arguments.names) > 1 or len(arguments.caches) > 1:
         raise UsageError(
@@ -65,15 +67,6 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
     if arguments.only is not None and arguments.output is None:
         raise UsageError("--only goes with --output", hint="hf-pack pull --only config --output DIR --from oci://…")
     name = arguments.names[0] if arguments.names else ""
-    trust = wiring.read_trust(
-        arguments.trusted_keys or (), signature_policy(arguments), wiring.optional_workspace(Path())
-    )
-    if trust.required and "/" not in name:
-        raise PolicyError(
-            "a registry holds no signatures that are read here, and they are demanded\n"
-            "  --signatures, or policy.signatures in hf-pack.toml: found enforce",
-            hint="name the store path: it proves itself",
-        )
     progress = TerminalProgress()
     if arguments.only is not None:
         partial = registries.pull_partial(
@@ -81,31 +74,20 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
             name,
             arguments.only,
             arguments.output,
+            trusted_keys=arguments.trusted_keys or (),
+            signatures=signature_policy(arguments),
             plain_http=arguments.plain_http,
-            proof=trust.required,
             progress=progress,
         )
         say_partial(partial, arguments)
         return 0
     if arguments.output is not None:
-        if arguments.names:
-            raise UsageError("--output takes what is at the address; no name goes with it")
-        written = registries.pull_model(address, arguments.output, plain_http=arguments.plain_http, progress=progress)
-        if arguments.json:
-            print_json(
-                {
-                    "directory": Path(arguments.output).absolute(),
-                    "files": written.files,
-                    "bytes_received": written.bytes_received,
-                }
-            )
-        else:
-            print(Path(arguments.output).absolute())
-            talk(f"{count_words(written.files, 'file')}, {size_words(written.bytes_received)} came")
-        return 0
+        return _pull_model(arguments, address, progress)
     pulled = registries.pull(
         address,
         name,
+        trusted_keys=arguments.trusted_keys or (),
+        signatures=signature_policy(arguments),
         root=arguments.root,
         plain_http=arguments.plain_http,
         store=arguments.store,
@@ -120,7 +102,7 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
             "nar_hash": info.nar_hash,
             "nar_size": info.nar_size,
             "references": info.references,
-            "signed": False,
+            "signed": pulled.signed,
         }
         print_json(
             {
@@ -137,6 +119,30 @@ def pull_from_registry(arguments: argparse.Namespace, address: str) -> int:
         if pulled.objects
         else "all of it is here already"
     )
+    return 0
+
+
+def _pull_model(arguments: argparse.Namespace, address: str, progress: Progress) -> int:
+    from hf_pack import wiring
+    from hf_pack.api import registries
+    from hf_pack.errors import PolicyError, UsageError
+
+    if arguments.names:
+        raise UsageError("--output takes what is at the address; no name goes with it")
+    policy = signature_policy(arguments)
+    if wiring.read_trust(arguments.trusted_keys or (), policy, wiring.optional_workspace(Path())).required:
+        raise PolicyError(
+            "an artifact's files alone hold no signatures that are read here, and they are demanded\n"
+            "  --signatures, or policy.signatures in hf-pack.toml: found enforce",
+            hint="pull the package, without --output",
+        )
+    written = registries.pull_model(address, arguments.output, plain_http=arguments.plain_http, progress=progress)
+    directory = Path(arguments.output).absolute()
+    if arguments.json:
+        print_json({"directory": directory, "files": written.files, "bytes_received": written.bytes_received})
+    else:
+        print(directory)
+        talk(f"{count_words(written.files, 'file')}, {size_words(written.bytes_received)} came")
     return 0
 
 

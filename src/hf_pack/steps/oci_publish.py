@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
@@ -31,6 +31,8 @@ from hf_pack.model.plan import Plan
 from hf_pack.ports import Progress, Readable
 from hf_pack.ports.registry import LayerDigests, Repository
 from hf_pack.side_by_side import all_side_by_side
+from hf_pack.steps.joined import Joined, size_of
+from hf_pack.steps.oci_signature import signature_member, signatures_among
 
 #: Where an image runs; all hold the same layers. Weights know no processor, but who pulls asks for one.
 ARCHITECTURES = ("amd64", "arm64")
@@ -51,16 +53,19 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PackageToShip:
-    """A package of a store. ``open_blob`` gives a blob's bytes, which are proved on their way."""
+    """A package of a store. ``open_blob`` gives a blob's bytes, which are proved on their way; ``bundle`` is its model
+    signature."""
 
     store_path: StorePath
     plan: Plan
     open_blob: Callable[[Blob], Readable]
+    bundle: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """What is in the registry now. ``manifests`` has the digests by ``modelpack`` or ``linux/<architecture>``.
+    """What is in the registry now. ``manifests`` has the digests by ``modelpack``, ``linux/<architecture>`` or
+    ``signature``.
 
     ``bytes_total`` is the size of all blobs of it, ``bytes_sent`` what of that was sent; ``uploaded`` counts blobs.
     """
@@ -73,31 +78,6 @@ class Published:
     bytes_total: int
     bytes_sent: int
     uploaded: int
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Implements :class:`hf_pack.ports.Readable`: pieces one after the other."""
-
-    pieces: tuple[bytes | Readable, ...]
-
-    @property
-    def size(self) -> int:
-        """In bytes."""
-        return sum(_size(piece) for piece in self.pieces)
-
-    def chunks(self, offset: int, size: int) -> Iterator[bytes | memoryview]:
-        """See :class:`hf_pack.ports.Readable`."""
-        for piece in self.pieces:
-            length = _size(piece)
-            if offset < length and size > 0:
-                count = min(size, length - offset)
-                if isinstance(piece, bytes):
-                    yield piece[offset : offset + count]
-                else:
-                    yield from piece.chunks(offset, count)
-                offset, size = offset + count, size - count
-            offset -= length
 
 
 def publish(
@@ -120,7 +100,7 @@ def publish(
         raise UsageError(f"{package.store_path} is no package", hint="hf-pack list")
     versions = (tag_of_version(facts.version), tag_of_version(package.store_path.name))
     tag = tag or versions[0]
-    _require_one_content(repository, tag, package.store_path, is_version=tag in versions)
+    there = _index_there(repository, tag, package.store_path) if tag in versions else None
     said = {
         "org.opencontainers.image.title": facts.pname,
         "org.opencontainers.image.version": facts.version,
@@ -140,12 +120,19 @@ def publish(
             image = Manifest(config=_described(IMAGE_CONFIG, config), layers=layers, annotations=said | more)
             platform = f"linux/{architecture}"
             members.append((platform, *_member(image, platform)))
+    if package.bundle is not None:
+        member, data, blobs = signature_member(package.bundle, package.store_path)
+        contents |= {digest_of(blob): Joined((blob,)) for blob in blobs}
+        members.append(("signature", member, data))
     sent, uploaded = _send(contents, repository, progress)
     for name, _, data in members:
         alias = tag + MODEL_PACK_TAG if name == "modelpack" and tags_artifact else None
         repository.put_manifest(MANIFEST, data, alias)
     said |= {oci_package.STORE_PATH: str(package.store_path)}
-    index = Index(manifests=tuple(descriptor for _, descriptor, _ in members), annotations=said).format()
+    listed = [descriptor for _, descriptor, _ in members]
+    if package.bundle is None and there is not None:  # who publishes again need not be who signed
+        listed += signatures_among(there.manifests, package.store_path)
+    index = Index(manifests=tuple(listed), annotations=said).format()
     repository.put_manifest(INDEX, index, tag)
     return Published(
         store_path=package.store_path,
@@ -159,20 +146,23 @@ def publish(
     )
 
 
-def _require_one_content(repository: Repository, tag: str, store_path: StorePath, *, is_version: bool) -> None:
-    there = repository.manifest(tag) if is_version else None
+def _index_there(repository: Repository, tag: str, store_path: StorePath) -> Index | None:
+    """What a version's tag names already; None where it is free. Raises PolicyError for another content."""
+    there = repository.manifest(tag)
     if there is None:
-        return
+        return None
     try:
-        other = parse_index(there[1]).annotations.get(oci_package.STORE_PATH)
+        index = parse_index(there[1])
     except FormatError:
-        other = None
+        index = Index(manifests=())
+    other = index.annotations.get(oci_package.STORE_PATH)
     if other != str(store_path):
         raise PolicyError(
             f"{repository.name}:{tag} names another content already\n"
             f"  expected {store_path}, found {other or 'something that is no package'}",
             hint="give this one a version of its own: hf-pack bump NAME -m TEXT; or name another tag",
         )
+    return index
 
 
 def _model_pack(
@@ -186,7 +176,7 @@ def _model_pack(
     layers: list[Descriptor] = []
     weights: dict[int, list[PackedFile]] = {}
     for file in files:
-        annotations = model_pack.file_annotations(file.path, _size(file.contents))
+        annotations = model_pack.file_annotations(file.path, size_of(file.contents))
         if isinstance(file.contents, Blob):
             digest = f"sha256:{file.contents.sha256.hex()}"
             contents[digest] = package.open_blob(file.contents)
@@ -195,7 +185,7 @@ def _model_pack(
             digest = digest_of(file.contents)
             contents[digest] = Joined((file.contents,))
         layers.append(
-            Descriptor(media_type=file.media_type, digest=digest, size=_size(file.contents), annotations=annotations)
+            Descriptor(media_type=file.media_type, digest=digest, size=size_of(file.contents), annotations=annotations)
         )
     annotations = model_pack.file_annotations(model_pack.TREE_FILE, len(tree))
     layers.append(_described("application/vnd.cncf.model.doc.v1.raw", tree, annotations))
@@ -287,7 +277,3 @@ def _described(media_type: str, data: bytes, annotations: Mapping[str, str] | No
 def _member(manifest: Manifest, platform: str | None = None) -> tuple[Descriptor, bytes]:
     data = manifest.format()
     return replace(_described(MANIFEST, data), platform=platform), data
-
-
-def _size(piece: bytes | Readable | Blob) -> int:
-    return len(piece) if isinstance(piece, bytes) else piece.size

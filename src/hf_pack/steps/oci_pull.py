@@ -37,13 +37,14 @@ _NOWHERE = RepoId(namespace=None, name="oci")  # a blob from a registry is known
 class Pulled:
     """A package that is valid in the store now, and what came of it: objects, bytes, seconds.
 
-    Bytes that an earlier run received are not among them.
+    Bytes that an earlier run received are not among them. ``signed`` is whether a model signature of it was checked.
     """
 
     info: PathInfo
     objects: int
     bytes_received: int
     seconds: float
+    signed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from hf_pack.ports import BundleVerifier, ObjectCache
 
 Signed: TypeAlias = SignedModel | SignedProvenance
 
-_MOST = 16 << 20  #: bytes of a bundle: some 80,000 files
+MOST_BUNDLE = 16 << 20  #: bytes: some 80,000 files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +51,14 @@ def signed_statement(bundle: bytes, verifiers: Sequence[BundleVerifier]) -> Sign
 
 def refusal(store_path: StorePath, cache: ObjectCache, trust: Trust) -> str | None:
     """Why the bundle that a cache keeps for a package does not vouch for it; None when it does. One request."""
+    bundle = cache.storage.small(signature_key(store_path), MOST_BUNDLE) if trust.verifiers else None
+    return refusal_of(store_path, bundle, trust)
+
+
+def refusal_of(store_path: StorePath, bundle: bytes | None, trust: Trust) -> str | None:
+    """Why a bundle, None where there is none, does not vouch for a package; None when it does."""
     if not trust.verifiers:
         return "no key for a model's signature is trusted"
-    bundle = cache.storage.small(signature_key(store_path), _MOST)
     if bundle is None:
         return "no model signature is there"
     try:
