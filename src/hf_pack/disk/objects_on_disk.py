@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # most commands look at no object
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from hf_pack.disk.known_trees import KnownTrees
     from hf_pack.disk.nar_on_disk import NarOnDisk
     from hf_pack.disk.proofs import Proofs
     from hf_pack.formats.hashes import Hash
@@ -40,13 +41,14 @@ class ObjectsOnDisk(ABC):
     def _proofs(self) -> Proofs:
         """What is remembered of earlier checks."""
 
+    @property
     @abstractmethod
-    def _known_tree(self, plan: Plan) -> StorePath | None:
-        """The path that this self-contained plan gave before; it follows from what the plan's digest covers."""
+    def _known_trees(self) -> KnownTrees:
+        """Where self-contained plans led before."""
 
     @abstractmethod
-    def _remember_tree(self, plan: Plan, store_path: StorePath) -> None:
-        """The path that a self-contained plan gave."""
+    def _writing(self, action: str) -> AbstractContextManager[None]:
+        """A session in which this store's own directories are there; turns errors as :meth:`_refusing` does."""
 
     @abstractmethod
     def _refusing(self, action: str) -> AbstractContextManager[None]:
@@ -61,14 +63,15 @@ class ObjectsOnDisk(ABC):
             info = self.path_info(store_path) if store_path in self.keep([store_path]) else None
             return info if info is not None and objects.is_whole(self.real_path(store_path), info) else None
 
-        expected = plan.store_path() or self._known_tree(plan)
+        expected = plan.store_path() or self._known_trees.find(plan)
         if expected is not None and (info := present(expected)) is not None:
             return AddedTree(info=info, bytes_read=0, bytes_written=0)
         if claimed is None or claimed == expected or claimed.name != plan.name or (info := present(claimed)) is None:
             return None
         if info.references != plan.references or self.compare(plan, claimed):
             return None
-        self._remember_tree(plan, claimed)
+        with self._writing("remember a package"):
+            self._known_trees.remember(plan, claimed)
         return AddedTree(info=info, bytes_read=info.nar_size, bytes_written=0)
 
     def check(self, store_path: StorePath, progress: Progress, *, sha256: Hash | None = None) -> tuple[Problem, ...]:

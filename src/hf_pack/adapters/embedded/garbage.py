@@ -153,8 +153,8 @@ def _remove_unused_links(layout: StoreLayout) -> int:
 
 
 def _forget_trees(layout: StoreLayout) -> None:
-    for name in names_in(layout.known_trees):
-        memory = layout.known_trees / name
+    for name in names_in(layout.known_trees.directory):
+        memory = layout.known_trees.directory / name
         if not os.path.lexists(layout.store_dir / memory.readlink()):
             memory.unlink(missing_ok=True)
 

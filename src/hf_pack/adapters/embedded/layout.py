@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_pack.disk.known_trees import KnownTrees
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.store_path import STORE_DIR, StorePath
 
@@ -102,9 +103,9 @@ class StoreLayout:
         return self.own_dir / "receiving"
 
     @property
-    def known_trees(self) -> Path:
-        """For each plan digest of a self-contained tree a link to the store path that it gave."""
-        return self.own_dir / "trees"
+    def known_trees(self) -> KnownTrees:
+        """Where self-contained plans led."""
+        return KnownTrees(self.own_dir / "trees")
 
     @property
     def identities(self) -> Path:

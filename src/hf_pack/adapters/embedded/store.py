@@ -23,6 +23,7 @@ from hf_pack.formats.store_path import StorePath
 if TYPE_CHECKING:  # reading what is valid takes little; each method imports what it works with
     from hf_pack.adapters.embedded.blobs import BlobAdder
     from hf_pack.adapters.embedded.trees import TreeAdder
+    from hf_pack.disk.known_trees import KnownTrees
     from hf_pack.disk.proofs import Proofs
     from hf_pack.formats.narinfo import NarInfo
     from hf_pack.formats.signing import PublicKey
@@ -243,12 +244,9 @@ class EmbeddedStore(ObjectsOnDisk):
             self._layout.staging.mkdir(parents=True, exist_ok=True)
             return garbage.collect(self._layout, self._database)
 
-    def _known_tree(self, plan: Plan) -> StorePath | None:
-        return self._trees.known_path(plan)
-
-    def _remember_tree(self, plan: Plan, store_path: StorePath) -> None:
-        with self._writing("remember a package"):
-            self._trees.remember(plan, store_path)
+    @property
+    def _known_trees(self) -> KnownTrees:
+        return self._layout.known_trees
 
     @contextmanager
     def _writing(self, action: str) -> Iterator[None]:

@@ -38,7 +38,7 @@ class TreeAdder:
 
     def add(self, plan: Plan, progress: Progress) -> AddedTree:
         """Make the tree valid; see :meth:`hf_pack.ports.Store.add_tree`. OSError is the caller's to turn."""
-        expected = plan.store_path() or self.known_path(plan)
+        expected = plan.store_path() or self.layout.known_trees.find(plan)
         if expected is not None:
             self.temp_roots.add([expected])
             if (info := self._present(expected)) is not None:
@@ -46,12 +46,12 @@ class TreeAdder:
         info, read = self.info(plan, progress)
         self.temp_roots.add([info.store_path])
         if (present := self._present(info.store_path)) is not None:
-            self.remember(plan, info.store_path)
+            self._remember(plan, info)
             return AddedTree(info=present, bytes_read=read, bytes_written=0)
         with staging_folder(self.layout.staging) as folder:
             staged, written = self.stage(plan, info, folder)
             new = place([staged], self.layout, self.database)
-        self.remember(plan, info.store_path)
+        self._remember(plan, info)
         present = self.database.info(info.store_path)
         assert present is not None
         return AddedTree(info=present, bytes_read=read, bytes_written=written if new else 0)
@@ -109,25 +109,9 @@ class TreeAdder:
             return None
         return info
 
-    def known_path(self, plan: Plan) -> StorePath | None:
-        """The path that this self-contained plan gave before. It follows from what the plan's digest covers."""
-        try:
-            return StorePath.parse_base_name(str(self._memory(plan).readlink()))
-        except (OSError, FormatError):
-            return None
-
-    def remember(self, plan: Plan, store_path: StorePath) -> None:
-        """The path that this plan gave; nothing to remember of a linked one."""
-        if plan.storage is Storage.SELF_CONTAINED and self.known_path(plan) != store_path:
-            memory = self._memory(plan)
-            memory.parent.mkdir(exist_ok=True)
-            with staging_folder(self.layout.staging) as folder:
-                fresh = folder / "memory"
-                fresh.symlink_to(store_path.base_name)
-                fresh.replace(memory)
-
-    def _memory(self, plan: Plan) -> Path:
-        return self.layout.known_trees / plan.digest().nix32()
+    def _remember(self, plan: Plan, info: PathInfo) -> None:
+        if plan.storage is Storage.SELF_CONTAINED:  # a linked plan tells its path itself
+            self.layout.known_trees.remember(plan, info.store_path)
 
 
 def _disk_bytes(plan: Plan) -> int:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_pack.durable import replace_symlink
-from hf_pack.formats.format_error import FormatError
-from hf_pack.formats.hashes import Hash
-from hf_pack.formats.store_path import StorePath
+from hf_pack.disk.known_trees import KnownTrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +40,10 @@ class State:
         return self.directory / "roots"
 
     @property
-    def known_trees(self) -> Path:
-        """For each plan digest of a self-contained tree a link to the store path that it gave."""
-        return self.directory / "trees"
+    def known_trees(self) -> KnownTrees:
+        """Where self-contained plans led."""
+        return KnownTrees(self.directory / "trees")
 
     def make(self) -> None:
         """Make the directory; nobody else may look into it."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-    def known_tree(self, plan_digest: Hash) -> StorePath | None:
-        """The path that a plan gave before; it follows from what the digest covers."""
-        try:
-            return StorePath.parse_base_name(str((self.known_trees / plan_digest.nix32()).readlink()))
-        except (OSError, FormatError):
-            return None
-
-    def remember_tree(self, plan_digest: Hash, store_path: StorePath) -> None:
-        """The path that a plan gave."""
-        if self.known_tree(plan_digest) != store_path:
-            self.known_trees.mkdir(parents=True, exist_ok=True)
-            replace_symlink(self.known_trees / plan_digest.nix32(), store_path.base_name)

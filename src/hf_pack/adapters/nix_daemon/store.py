@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hf_pack.adapters.nix_daemon.blobs import BlobAdder
     from hf_pack.adapters.nix_daemon.streaming import Streamer
     from hf_pack.adapters.nix_daemon.trees import TreeAdder
+    from hf_pack.disk.known_trees import KnownTrees
     from hf_pack.disk.proofs import Proofs
     from hf_pack.formats.narinfo import NarInfo
     from hf_pack.formats.signing import PublicKey
@@ -227,12 +228,9 @@ class NixDaemonStore(ObjectsOnDisk):
         with self._refusing("collect garbage"):
             return garbage.collect(self._link, self._state, delete=not dry_run)
 
-    def _known_tree(self, plan: Plan) -> StorePath | None:
-        return self._state.known_tree(plan.digest())
-
-    def _remember_tree(self, plan: Plan, store_path: StorePath) -> None:
-        with self._writing("remember a package"):
-            self._state.remember_tree(plan.digest(), store_path)
+    @property
+    def _known_trees(self) -> KnownTrees:
+        return self._state.known_trees
 
     @contextmanager
     def _writing(self, action: str) -> Iterator[None]:

@@ -75,7 +75,7 @@ class TreeAdder:
         if info.nar_size != plan.nar_size or plan.store_path() not in (None, info.store_path):
             raise DaemonGoneError(f"the Nix daemon made another package than it was sent\n  {info.store_path}")
         if is_large:
-            self.state.remember_tree(plan.digest(), info.store_path)
+            self.state.known_trees.remember(plan, info.store_path)
             self.held.drop(plan.blobs)
         is_new = repair or self.link.is_new(info.store_path, started)
         return AddedTree(info=info, bytes_read=read, bytes_written=info.nar_size if is_new else 0)
@@ -103,7 +103,7 @@ class TreeAdder:
         )
 
     def _expected(self, plan: Plan) -> StorePath | None:
-        return plan.store_path() or self.state.known_tree(plan.digest())
+        return plan.store_path() or self.state.known_trees.find(plan)
 
     def _present(self, plan: Plan) -> AddedTree | None:
         expected = self._expected(plan)
