@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_pack.cli.output import print_json, talk
+from hf_pack.cli.serving import RUNTIMES
 
 if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
     from hf_pack.steps.served_package import ServedPackage
-
-RUNTIMES = ("vllm", "sglang", "triton")
 
 
 def kubernetes_arguments(parser: argparse._ArgumentGroup) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hf_pack.cli import serving
 from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import print_json, size_words, table, talk
 
@@ -31,7 +32,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help='a name, "2x H100", or sm89 with --memory; may be repeated (default: the GPUs of this machine)',
     )
     parser.add_argument("--memory", metavar="SIZE", help="memory of each GPU that CUDA sees, e.g. 24GiB")
-    parser.add_argument("--runtime", choices=("vllm", "sglang", "triton"), default="vllm", help="default: vllm")
+    parser.add_argument("--runtime", choices=serving.RUNTIMES, default="vllm", help="default: vllm")
     parser.add_argument("--runtime-version", metavar="VERSION", help="of the runtime (default: the matrix's own)")
     parser.add_argument("--tp", type=_up_to(_MOST_GPUS), metavar="N", help="tensor parallelism; repeats a single --gpu")
     parser.add_argument("--max-model-len", type=_length, metavar="TOKENS", help="context length; -1: what fits")
