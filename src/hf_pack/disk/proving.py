@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-from hf_pack.disk.object_hash import FileOnDisk, hash_flat, hash_tree, node_of
+from hf_pack.disk.object_hash import FileOnDisk, hash_flat, node_of
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import ContentAddress, StorePath, path_of_content_address
@@ -26,15 +25,14 @@ def proved(
     ``neighbours`` are the objects that it may refer to, by digest. Every byte is read. Raises OSError and FormatError
     as :func:`hf_pack.disk.object_hash.hash_tree` does.
     """
-    mode = real_path.lstat().st_mode
+    node = node_of(real_path, progress)
     flat: Hash | None = None
-    if stat.S_ISREG(mode) and not mode & stat.S_IXUSR:
+    if isinstance(node, FileOnDisk) and not node.executable:
         hashed = hash_flat(real_path, progress)
         flat, nar_hash, nar_size = hashed.sha256, hashed.nar_hash, nar.file_size(hashed.size)
     else:
-        tree = hash_tree(real_path, progress)
-        nar_hash, nar_size = tree.nar_hash, tree.nar_size
-    for address, references in _claims(real_path, flat, nar_hash, store_path, neighbours):
+        nar_hash, nar_size = nar.hash_and_size(node)
+    for address, references in _claims(node, flat, nar_hash, store_path, neighbours):
         if path_of_content_address(store_path.name, address, references) == store_path:
             info = PathInfo(
                 store_path=store_path,
@@ -48,12 +46,11 @@ def proved(
 
 
 def _claims(
-    real_path: Path, flat: Hash | None, nar_hash: Hash, store_path: StorePath, neighbours: Mapping[str, StorePath]
+    node: nar.NarNode, flat: Hash | None, nar_hash: Hash, store_path: StorePath, neighbours: Mapping[str, StorePath]
 ) -> Iterator[tuple[ContentAddress, tuple[StorePath, ...]]]:
     """What it may be: a flat blob, a tree that refers to what its links lead to, or to all that it mentions."""
     if flat is not None:
         yield ContentAddress("flat", flat), ()
-    node = node_of(real_path)
     for texts in (_targets(node), chain(_targets(node), _small_files(node))):
         found = {neighbours[digest] for digest in _digests(texts) if digest in neighbours}
         references = tuple(sorted(found - {store_path}))
@@ -79,7 +76,7 @@ def _targets(node: nar.NarNode) -> Iterator[bytes]:
 def _small_files(node: nar.NarNode) -> Iterator[bytes]:
     for item in _nodes(node):
         if isinstance(item, FileOnDisk) and item.size <= _MOST_SEARCHED:
-            yield b"".join(item.chunks())
+            yield item.path.read_bytes()
 
 
 def _nodes(node: nar.NarNode) -> Iterator[nar.NarNode]:
