@@ -216,7 +216,7 @@ def _objects(value: JsonValue) -> list[JsonObject]:
 
 def yaml(documents: Iterable[JsonObject]) -> str:
     """The documents as YAML 1.2: keys in their order, every text in JSON's double quotes, which YAML reads alike."""
-    return "".join(f"---\n{''.join(f'{line}' + chr(10) for line in _block(document, ''))}" for document in documents)
+    return "".join(f"{line}\n" for document in documents for line in ("---", *_block(document, "")))
 
 
 def _block(value: JsonValue, indent: str) -> Iterator[str]:
