@@ -11,6 +11,16 @@ def test_a_name_is_what_check_takes_it_for(bare: Place) -> None:
     assert [(gpu["name"], gpu["sm"]) for gpu in two] == [("H100 SXM5 80GB", 90)] * 2
 
 
+def test_an_sm_is_a_gpu_with_the_memory_that_is_stated(bare: Place) -> None:
+    ran = bare.run("gpu", "sm89")
+    assert (ran.code, ran.out) == (2, "") and "add --memory" in ran.err
+    assert bare.done("gpu", "sm89", "--memory", "24GiB").out.split() == ["SM89", "SM89", "24.0", "GiB", "stated"]
+    assert [gpu["memory"] for gpu in bare.done("gpu", "2xL4", "--memory", "20GiB", "--json").document] == [20 << 30] * 2
+    for wrong in (("--memory", "24GiB"), ("--list", "--memory", "24GiB"), ("sm89", "--memory", "much")):
+        ran = bare.run("gpu", *wrong)
+        assert (ran.code, ran.out) == (2, "") and "--memory" in ran.err
+
+
 def test_a_name_that_nobody_knows_is_said(bare: Place) -> None:
     ran = bare.run("gpu", "L44")
     assert (ran.code, ran.out) == (2, "")

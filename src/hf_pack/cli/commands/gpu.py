@@ -6,6 +6,7 @@ import argparse
 
 from hf_pack.cli.command import Command
 from hf_pack.cli.output import print_json, size_words, table, talk
+from hf_pack.errors import UsageError
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,10 +14,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("name", nargs="?", metavar="GPU", help='what --gpu takes this name for: L4, "2x H100"')
     what.add_argument("--list", action="store_true", help="the catalogue: every GPU that --gpu knows by name")
     what.add_argument("--matrix", action="store_true", help="which quantization runs on which GPU with which runtime")
+    parser.add_argument("--memory", metavar="SIZE", help="of the GPU that is named, as CUDA sees it, e.g. 24GiB")
     parser.add_argument("--runtime", choices=("vllm", "sglang"), help="of the matrix: one runtime alone")
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.memory and arguments.name is None:
+        raise UsageError("--memory is of a GPU that is named", hint=f"hf-pack gpu sm89 --memory {arguments.memory}")
     if arguments.matrix:
         _matrix(arguments)
     elif arguments.list:
@@ -56,8 +60,10 @@ def _here(arguments: argparse.Namespace) -> None:
 
 def _named(arguments: argparse.Namespace) -> None:
     from hf_pack.api import checking
+    from hf_pack.gpu.catalogue import parse_memory
 
-    found = checking.gpus_for([arguments.name])
+    memory = parse_memory(arguments.memory) if arguments.memory else None
+    found = checking.gpus_for([arguments.name], memory)
     if arguments.json:
         print_json(found)
         return
@@ -121,7 +127,13 @@ COMMAND = Command(
         "Lists the GPUs of this machine as CUDA would see them (MIG slices too), what a name means, the catalogue\n"
         "of GPUs that --gpu knows by name, or what each runtime does with each quantization on each compute capability."
     ),
-    examples=("hf-pack gpu", "hf-pack gpu L4", "hf-pack gpu --list", "hf-pack gpu --matrix --runtime vllm"),
+    examples=(
+        "hf-pack gpu",
+        "hf-pack gpu L4",
+        "hf-pack gpu sm89 --memory 24GiB",
+        "hf-pack gpu --list",
+        "hf-pack gpu --matrix --runtime vllm",
+    ),
     arguments=_arguments,
     run=_run,
 )
