@@ -122,6 +122,9 @@ def test_what_the_package_states_counts_where_no_gpu_is_named(place: Place) -> N
     assert one["command"].count("--tensor-parallel-size") == 1
     ran = place.run("export", "tiny-llm", "--to", "k8s", *IMAGE, "--runtime", "triton", "--gpus", "4")
     assert (ran.code, "tensor_parallel_size = 4 in its manifest" in ran.err) == (2, True)
+    for none in ("-1", "1.5", "all"):
+        ran = place.run("export", "tiny-llm", "--to", "k8s", *IMAGE, f"--gpus={none}")
+        assert (ran.code, f"expected a number of GPUs, found {none!r}" in ran.err) == (2, True)
 
 
 def test_kserve_and_what_is_missing(place: Place) -> None:

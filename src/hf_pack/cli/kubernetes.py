@@ -34,11 +34,17 @@ def kubernetes_arguments(parser: argparse._ArgumentGroup) -> None:
     )
     parser.add_argument(
         "--gpus",
-        type=int,
+        type=_count,
         metavar="N",
         help="GPUs of the server (default: of --gpu, else the parallelism that is stated)",
     )
     parser.add_argument("--kserve", action="store_true", help="a KServe InferenceService instead of a Deployment")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number of GPUs, found {text!r}")
+    return int(text)
 
 
 def to_kubernetes(arguments: argparse.Namespace) -> int:
