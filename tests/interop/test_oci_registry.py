@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -277,6 +278,20 @@ def test_a_byte_that_changed_in_the_registry_registers_nothing(
         assert done.returncode != 0
         assert not list(store.glob("nix/store/*-m-1*"))
         assert not list(store.glob("nix/store/*-extra.safetensors")) or what in ("index", "manifest", "tree")
+
+
+def test_what_a_registry_cannot_tell_of_is_sent(packed: tuple[Place, Built], server: Server) -> None:
+    """One that was killed has an empty note of a blob, and answers questions about it with an error of its own."""
+    place, _ = packed
+    _publish(place, "m", server.url("torn"))
+    layers = server.directory / "docker" / "registry" / "v2" / "repositories" / "torn" / "_layers" / "sha256"
+    note = next(layers.glob("*/link"))
+    digest = note.read_bytes()
+    note.write_bytes(b"")
+    shutil.rmtree(place.home / ".cache")  # nothing is known of other repositories, from which it would be taken
+    published = _publish(place, "m", server.url("torn"))
+    assert published["uploaded"] == 1
+    assert note.read_bytes() == digest
 
 
 def _refused(place: Place, address: str, store: Path) -> str:

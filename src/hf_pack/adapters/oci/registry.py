@@ -54,8 +54,14 @@ class RegistryRepository:
     def has(self, digest: str) -> bool:
         """See :class:`hf_pack.ports.registry.Repository`."""
         url = self._connection.url(f"blobs/{digest}")
-        with closing(self._connection.ask("HEAD", url, (200, 404))) as answer:
-            return answer.status == 200
+        try:
+            with closing(self._connection.ask("HEAD", url, (200, 404))) as answer:
+                return answer.status == 200
+        except Refused as error:
+            # Docker's registry, killed while it noted that it has the blob, cannot tell until it is sent again.
+            if error.status == 500:
+                return False
+            raise
 
     def manifest(self, reference: str) -> tuple[str, bytes] | None:
         """See :class:`hf_pack.ports.registry.Repository`."""
