@@ -56,7 +56,10 @@ class Issue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSigns:
-    """What an issue is told by: parsed JSON files by path, all packaged paths, the dtypes of the tensors' headers."""
+    """What an issue is told by: parsed JSON files by path, all packaged paths, the dtypes of the tensors' headers.
+
+    Without any path it is not known what is packaged: a cache's index does not say it.
+    """
 
     configs: Mapping[str, JsonObject]
     files: tuple[str, ...]
@@ -104,11 +107,15 @@ def holds(condition: Condition, signs: ModelSigns) -> bool:
         and all(_at(config, key) is not None for key in condition.has)
         and all(_at(config, key) is None for key in condition.lacks)
         and (not condition.tensor_dtypes or not {*condition.tensor_dtypes}.isdisjoint(signs.tensor_dtypes))
-        and not any(fnmatchcase(path, pattern) for path in signs.files for pattern in condition.without_files)
+        and (not condition.without_files or _lacks(signs.files, condition.without_files))
         and (
             not condition.repo_ids or any(fnmatchcase(signs.repo_id.lower(), pattern) for pattern in condition.repo_ids)
         )
     )
+
+
+def _lacks(files: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
+    return bool(files) and not any(fnmatchcase(path, pattern) for path in files for pattern in patterns)
 
 
 def sentence(issue: Issue) -> str:

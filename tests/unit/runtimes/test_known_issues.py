@@ -37,6 +37,7 @@ HAS_NONE = [
     signs(),
     signs(config={"quantization_config": {"quant_method": "fp8"}}, dtypes=("F8_E4M3",)),
     signs(dtypes=("F8_E4M3",), files=("hf_quant_config.json",)),
+    ModelSigns(configs={"config.json": {}}, files=(), tensor_dtypes=("F8_E4M3",), repo_id="a/b"),  # a cache's index
     signs(tokenizer={"eos_token": "x"}, repo_id="acme/Tiny-Base"),
     signs(tokenizer={"eos_token": "x"}, repo_id="acme/Tiny-Instruct", files=("chat_template.jinja",)),
     signs(config={**ROPE, "rope_theta": 7.0}),
