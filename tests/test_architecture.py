@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "web_bodies": {"web_pool", "ports"},
     "side_by_side": set(),
     "user_path": set(),
-    "disk": {"ports", "model", "formats", "durable"},
+    "disk": {"ports", "model", "formats", "durable", "side_by_side"},
     "adapters": {"disk", "ports", "model", "formats", "durable", "web_pool", "side_by_side"}
     | {"web_bodies", "user_path"},
     "steps": {"side_by_side", "ports", "expressions", "layouts", "runtimes", "gpu", "weights", "model", "formats"},

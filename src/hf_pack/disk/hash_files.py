@@ -7,7 +7,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -17,6 +17,7 @@ from hf_pack.disk.object_hash import open_regular
 from hf_pack.formats.hashes import Hash, HashAlgorithm
 from hf_pack.model.lock import FileDigest
 from hf_pack.ports import HashedFile, Progress
+from hf_pack.side_by_side import all_side_by_side
 
 
 def hash_files(paths: Sequence[Path], identities: Identities, progress: Progress) -> tuple[HashedFile, ...]:
@@ -35,23 +36,13 @@ def hash_files(paths: Sequence[Path], identities: Identities, progress: Progress
         return tuple(found[path] for path in paths)
     stop = Event()
     progress.start("hashing the source", sum(sizes[path] for path in largest_first))
+    jobs = [partial(_hash, path, identities, progress.advance, stop) for path in largest_first]
     try:
-        with ThreadPoolExecutor(min(len(largest_first), os.cpu_count() or 1), "hf-pack hash") as threads:
-            running = {path: threads.submit(_hash, path, identities, progress.advance, stop) for path in largest_first}
-            try:
-                done, _ = wait(running.values(), return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-            except BaseException:
-                stop.set()
-                for future in running.values():
-                    future.cancel()
-                raise
-            for path, future in running.items():
-                digest = future.result()
-                found[path] = HashedFile(digest=digest, bytes_read=digest.size)
+        digests = all_side_by_side(jobs, os.cpu_count() or 1, [stop.set])
     finally:
         progress.finish()
+    for path, digest in zip(largest_first, digests, strict=True):
+        found[path] = HashedFile(digest=digest, bytes_read=digest.size)
     return tuple(found[path] for path in paths)
 
 

@@ -31,7 +31,7 @@ from hf_pack.formats.store_path import StorePath
 from hf_pack.model.findings import Problem, Rebuilt
 from hf_pack.model.path_info import PathInfo
 from hf_pack.ports import Progress
-from hf_pack.side_by_side import side_by_side
+from hf_pack.side_by_side import all_side_by_side
 
 _LOGS = ("-wal", "-shm")
 
@@ -83,7 +83,7 @@ def _look_at_all(layout: StoreLayout, progress: Progress) -> list[_Found]:
     neighbours = {path.digest: path for path in paths.values()}
     progress.start("proving", sum(map(_size, map(layout.real_path, paths.values()))))
     jobs = [partial(_look_at, layout.real_path(path), path, neighbours, progress) for path in paths.values()]
-    found = [future.result() for future in side_by_side(jobs, os.cpu_count() or 1)]
+    found = all_side_by_side(jobs, os.cpu_count() or 1)
     progress.finish()
     return found
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 
 from hf_pack.adapters.nix_daemon import operations
@@ -21,6 +21,7 @@ from hf_pack.formats.store_path import flat_content_address, parse_content_addre
 from hf_pack.model.lock import Blob
 from hf_pack.model.path_info import PathInfo
 from hf_pack.ports import AddedBlob, FileToAdd, Progress
+from hf_pack.side_by_side import all_side_by_side
 
 _PART = 8 << 20  # bytes between two looks at whether the work is still wanted
 
@@ -114,24 +115,15 @@ class BlobAdder:
         if not files:
             return {}
         stop = Event()
+        largest_first = sorted(files, key=lambda file: -sizes[file])
+        jobs = [partial(self.stream, file, progress.advance, stop) for file in largest_first]
         progress.start("adding to the store", needed)
-        # Each connection has a process of the daemon's to itself, which hashes on one core.
-        with ThreadPoolExecutor(min(len(files), os.cpu_count() or 1), "hf-pack add") as threads:
-            largest_first = sorted(files, key=lambda file: -sizes[file])
-            running = {file: threads.submit(self.stream, file, progress.advance, stop) for file in largest_first}
-            try:
-                finished, _ = wait(running.values(), return_when=FIRST_EXCEPTION)
-                for future in finished:
-                    future.result()
-                return {file: future.result() for file, future in running.items()}
-            except BaseException:
-                stop.set()
-                for future in running.values():
-                    future.cancel()
-                self.link.adding.abort()
-                raise
-            finally:
-                progress.finish()
+        try:
+            # Each connection has a process of the daemon's to itself, which hashes on one core.
+            added = all_side_by_side(jobs, os.cpu_count() or 1, [stop.set, self.link.adding.abort])
+        finally:
+            progress.finish()
+        return dict(zip(largest_first, added, strict=True))
 
 
 def _parts(descriptor: int, size: int, advance: Callable[[int], object], stop: Event) -> Iterator[FilePart]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from hf_pack.adapters.nix_daemon import operations
@@ -13,6 +13,7 @@ from hf_pack.adapters.nix_daemon.faults import DaemonError, DaemonRefusedError
 from hf_pack.adapters.nix_daemon.link import Link
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Progress
+from hf_pack.side_by_side import all_side_by_side
 
 _Answer = TypeVar("_Answer")
 
@@ -29,18 +30,13 @@ def substitute(link: Link, sizes: Mapping[StorePath, int], progress: Progress) -
     if not offered:
         return frozenset()
     progress.start("substitute", sum(sizes[path] for path in offered))
-    threads = ThreadPoolExecutor(min(_AT_ONCE, len(offered)), "hf-pack substitute")
+    largest_first = sorted(offered, key=lambda path: -sizes[path])
+    jobs = [partial(_bring, link, path, sizes[path], progress) for path in largest_first]
     try:
-        largest_first = sorted(offered, key=lambda path: -sizes[path])
-        running = {path: threads.submit(_bring, link, path, sizes[path], progress) for path in largest_first}
-        failures = {path: failure for path, future in running.items() if (failure := future.result()) is not None}
-    except BaseException:
-        threads.shutdown(wait=False, cancel_futures=True)
-        link.adding.abort()
-        raise
+        outcomes = all_side_by_side(jobs, _AT_ONCE, [link.adding.abort])
     finally:
-        threads.shutdown()
         progress.finish()
+    failures = {path: error for path, error in zip(largest_first, outcomes, strict=True) if error is not None}
     if failures:  # a thousand files say what the first one says
         progress.note(
             f"note: {len(failures)} of {len(offered)} objects do not come from the substituters of the Nix store: "
