@@ -1,4 +1,4 @@
-"""A way to a server on loopback that breaks after so many bytes went up, and stays broken until it is mended."""
+"""A way to a server on loopback that breaks after so many bytes went by, and stays broken until it is mended."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ _PIECE = 1 << 16
 
 @dataclass
 class Way:
-    """``up`` counts the bytes to the server; past ``limit`` all connections break, and ``broken`` is called once."""
+    """``passed`` counts the bytes to the server, or ``down`` from it; past ``limit`` all connections break, and
+    ``broken`` is called once."""
 
     target: int = 0
     port: int = 0
+    down: bool = False
     limit: int | None = None
     broken: Callable[[], None] = lambda: None
-    up: int = 0
+    passed: int = 0
     is_broken: bool = False
     turn: threading.Lock = field(default_factory=threading.Lock)
     open: list[socket.socket] = field(default_factory=list)
 
     def mend(self) -> None:
         """Let everything through, and count anew."""
-        self.limit, self.up, self.is_broken = None, 0, False
+        self.limit, self.passed, self.is_broken = None, 0, False
 
     def _passes(self, size: int) -> bool:
         with self.turn:
-            if self.is_broken or (self.limit is not None and self.up + size > self.limit):
+            if self.is_broken or (self.limit is not None and self.passed + size > self.limit):
                 first, self.is_broken = not self.is_broken, True
                 connections, self.open[:] = list(self.open), []
             else:
-                self.up += size
+                self.passed += size
                 return True
         if first:
             self.broken()
@@ -45,9 +47,9 @@ class Way:
 
 
 @contextmanager
-def a_way_to(target: int) -> Iterator[Way]:
+def a_way_to(target: int, *, down: bool = False) -> Iterator[Way]:
     """To a port of this machine."""
-    way = Way(target=target)
+    way = Way(target=target, down=down)
     listener = socket.create_server(("127.0.0.1", 0))
     way.port = listener.getsockname()[1]
 
@@ -67,8 +69,9 @@ def a_way_to(target: int) -> Iterator[Way]:
                 server.close()
                 continue
             way.open += [client, server]
-            threading.Thread(target=carry, args=(client, server, way._passes), daemon=True).start()
-            threading.Thread(target=carry, args=(server, client, lambda _size: True), daemon=True).start()
+            up, back = (_all_passes, way._passes) if way.down else (way._passes, _all_passes)
+            threading.Thread(target=carry, args=(client, server, up), daemon=True).start()
+            threading.Thread(target=carry, args=(server, client, back), daemon=True).start()
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
@@ -79,6 +82,10 @@ def a_way_to(target: int) -> Iterator[Way]:
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
+
+
+def _all_passes(_size: int) -> bool:
+    return True
 
 
 def carry(source: socket.socket, to: socket.socket, passes: Callable[[int], bool]) -> None:
