@@ -186,15 +186,16 @@ def _elsewhere(
     return Elsewhere(finders=tuple(finders), sources=tuple(sources), hub=hub, notes=tuple(notes))
 
 
-def open_storage(url: str, *, where: str = "--to") -> ObjectStorage:
+def open_storage(url: str, *, where: str = "--to", to_read: bool = False) -> ObjectStorage:
     """The binary cache at ``file://``, ``http(s)://``, ``s3://``, ``gs://`` or ``az://``, or in an archive; nothing is
     asked yet.
 
-    ``where`` the URL stands is said in errors. Raises UsageError, UnknownKindError for a URL of another kind.
+    ``where`` the URL stands is said in errors; a directory must be there ``to_read``. Raises UsageError,
+    UnknownKindError for a URL of another kind.
     """
     from hf_pack.adapters.object_storage import opening
 
-    return opening.open_storage(url, where=where)
+    return opening.open_storage(url, where=where, to_read=to_read)
 
 
 def is_archive(url: str) -> bool:
@@ -212,7 +213,7 @@ def open_caches(urls: Sequence[str], workspace: Workspace | None) -> tuple[Objec
     wanted = urls or (read_settings(workspace).caches if workspace is not None else ())
     if not wanted:
         raise UsageError("no cache to pull from", hint=f"name one with --from URL, or caches in {FILE_NAME}")
-    return tuple(BinaryCache(open_storage(url, where=where)) for url in wanted)
+    return tuple(BinaryCache(open_storage(url, where=where, to_read=True)) for url in wanted)
 
 
 def read_trust(keys: Sequence[str], policy: SignaturePolicy | None, workspace: Workspace | None) -> Trust:

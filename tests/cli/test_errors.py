@@ -59,9 +59,24 @@ def test_the_home_of_nobody(place: Place, arguments: tuple[str, ...]) -> None:
 def test_a_wrong_command_line(place: Place) -> None:
     ran = place.run("plan", "--bogus", "x")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "error: unrecognized arguments: --bogus\nhint: hf-pack --help\n"
+    assert ran.err == "error: unrecognized arguments: --bogus\nhint: hf-pack plan --help\n"
+    assert place.run("build", "--ofline").err.endswith("hint: did you mean --offline?\n")
+    ran = place.run("serve", "tiny-llm", "--max-num-seqs", "4")
+    assert ran.err.endswith("hint: what the runtime is told follows --: hf-pack serve NAME -- --max-num-seqs 4\n")
     assert place.run("plan").err.endswith("hint: hf-pack plan --help\n")
     assert place.run("verify", "tiny-llm", "--rep").code == 2  # options are not abbreviated
+
+
+def test_places_that_are_no_caches(place: Place) -> None:
+    ran = place.run("pull", "x", "--from", "file:///not/there")
+    assert (ran.code, ran.out) == (2, "") and ran.err.startswith("error: file:///not/there is no directory\n  --from\n")
+    ran = place.run("search", "--from", "models")
+    assert ran.err.endswith("hint: a directory is file://HOME/workspace/models\n")
+    (place.home / "empty").mkdir()
+    ran = place.run("pull", "x", "--from", f"file://{place.home}/empty")
+    assert ran.err.endswith("lists none of the name\nhint: hf-pack search --from file://HOME/empty\n")
+    ran = place.run("pull", "--from", f"file://{place.home}/empty")
+    assert ran.err == "error: which package?\nhint: hf-pack search --from file://HOME/empty\n"
 
 
 def test_a_bad_manifest_says_all_its_problems_and_nothing_is_written(place: Place) -> None:

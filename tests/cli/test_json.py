@@ -157,7 +157,7 @@ def error_of(place: Place, code: int, *arguments: str) -> dict[str, str]:
     [
         (("build", "--bogus"), 2, "UsageError", "unrecognized arguments: --bogus"),
         (("plan",), 2, "UsageError", "the following arguments are required: NAME"),
-        (("nonsense",), 2, "UsageError", "invalid choice: 'nonsense'"),
+        (("nonsense",), 2, "UsageError", "there is no command 'nonsense'"),
         (("add", "x", "--layout", "flat"), 2, "UsageError", "invalid choice: 'flat'"),
         (("plan", "tiny-lm"), 2, "UsageError", "no package is called 'tiny-lm'"),
         (("add", "./gone"), 2, "SourceError", "gone"),

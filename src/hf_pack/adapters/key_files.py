@@ -36,9 +36,9 @@ def generate_key(name: str, directory: Path) -> MadeKey:
     if "/" in name:
         raise UsageError(f"a key's name is its files' name, too: it cannot hold '/', as {name!r} does")
     secret, public = directory / f"{name}.secret", directory / f"{name}.public"
-    for path, text in ((secret, key.format()), (public, key.public_key().format())):
+    for path, text, mode in ((secret, key.format(), 0o600), (public, key.public_key().format(), 0o644)):
         try:
-            made = durable.create_file(path, text.encode(), mode=0o600)
+            made = durable.create_file(path, text.encode(), mode=mode)
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}", hint="name another directory with --output") from None
         if not made:

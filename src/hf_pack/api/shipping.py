@@ -111,7 +111,7 @@ def search(text: str = "", *, caches: Sequence[str] = (), workspace: Path | str 
     urls = caches or (wiring.read_settings(place).caches if place is not None else ())
     if not urls:
         raise UsageError("no cache to search", hint="hf-pack search --from URL, or caches in hf-pack.toml")
-    return searching.search(text, [wiring.open_storage(url, where=where) for url in urls])
+    return searching.search(text, [wiring.open_storage(url, where=where, to_read=True) for url in urls])
 
 
 def pull(

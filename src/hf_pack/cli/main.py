@@ -10,10 +10,11 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hf_pack.cli.command import EXIT_CODES, add_to
 from hf_pack.cli.output import plain, with_store
@@ -43,9 +44,24 @@ class _Parser(argparse.ArgumentParser):
     """Reports a wrong command line as any other error, so that ``--json`` holds for it too."""
 
     def error(self, message: str) -> NoReturn:
-        wrong = re.search(r"invalid choice: '([^']*)'", message)
-        near = difflib.get_close_matches(wrong[1], COMMAND_NAMES, n=1) if wrong else []
-        raise UsageError(message, hint=f"did you mean {near[0]!r}?" if near else f"{self.prog} --help")
+        wrong = re.match(r"argument COMMAND: invalid choice: '([^']*)'", message)
+        if wrong is None:
+            raise UsageError(message, hint=f"{self.prog} --help")
+        near = difflib.get_close_matches(wrong[1], COMMAND_NAMES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"{self.prog} --help"
+        raise UsageError(f"there is no command {wrong[1]!r}", hint=hint)
+
+    def parse_known_args(self, *arguments: Any, **named: Any) -> tuple[Any, list[str]]:
+        """What a command does not know is that command's error, not the program's."""
+        known, unknown = super().parse_known_args(*arguments, **named)
+        if unknown:
+            options = [option for action in self._actions for option in action.option_strings]
+            near = difflib.get_close_matches(unknown[0].partition("=")[0], options, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"{self.prog} --help"
+            if not near and self.prog.endswith(PASSING_ON):
+                hint = f"what the runtime is told follows --: {self.prog} NAME -- {shlex.join(unknown)}"
+            raise UsageError(f"unrecognized arguments: {shlex.join(unknown)}", hint=hint)
+        return known, unknown
 
 
 def build_parser(names: Sequence[str] = COMMAND_NAMES) -> argparse.ArgumentParser:

@@ -90,13 +90,16 @@ class Catalogue:
             return near[0]
         if near:
             names = ", ".join(entry.gpu.name for entry in near[:6])
-            raise UsageError(f"--gpu {text} means several GPUs: {names}", hint=f'e.g. --gpu "{near[0].gpu.name}"')
+            raise UsageError(
+                f"--gpu {text} means several GPUs: {names}",
+                hint=f'e.g. --gpu "{text.removesuffix(name)}{near[0].gpu.name}"',
+            )
         known = [entry.gpu.name for entry in self.entries]
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         raise UsageError(
             f"--gpu {text}: no such GPU in the catalogue",
             hint=(f'did you mean "{close[0]}"? ' if close else "")
-            + "hf-pack gpu --list has all; or say --gpu sm89 --memory 24GiB",
+            + "hf-pack gpu --list, or say --gpu sm89 --memory 24GiB",
         )
 
 

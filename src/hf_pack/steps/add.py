@@ -85,7 +85,7 @@ def add(
     if workspace.read(manifest_file(manifest.name)) is not None:
         raise UsageError(
             f"a package of this name is there already\n  {manifest_file(manifest.name)}: exists",
-            hint=f"hf-pack add {_typed(asked)} --name ANOTHER, or hf-pack lock {manifest.name} to lock it again",
+            hint=f"hf-pack add {_typed(asked)} --name ANOTHER, or hf-pack lock {manifest.name}",
         )
     _check(manifest)
     with store.session():

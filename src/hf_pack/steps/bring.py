@@ -150,7 +150,7 @@ def nowhere(files: Sequence[LockedFile], package: Package) -> SourceError:
     lines = "\n".join(f"  {file.path}: {file.size} bytes, sha256 {file.sha256.hex()}" for file in files)
     source = package.manifest.source
     hint = (
-        f"hf-pack build {package.name} without --offline"
+        f"hf-pack build {package.name}, not --offline"
         if isinstance(source, HubSource)
         else f"put the model back at {source.path}, or lock again: hf-pack lock {package.name}"
     )

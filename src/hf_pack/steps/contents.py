@@ -77,7 +77,7 @@ def stored_contents(store_path: StorePath, store: Store) -> StoredContents:
     if inside is None:
         raise StoreError(
             f"{store_path} is not a package\n  share/*/{PROVENANCE_FILE}: not there",
-            hint="hf-pack list shows the packages of the store",
+            hint="hf-pack list",
         )
     try:
         provenance = json.loads(store.read(store_path, inside.provenance))

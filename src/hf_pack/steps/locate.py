@@ -51,6 +51,11 @@ def path_in(text: str, store: Store) -> StorePath:
     place = Path(text)
     if place.is_symlink():
         text = str(place.readlink())
+    elif STORE_DIR + "/" not in text and not place.exists():
+        raise UsageError(
+            f"{text}: no such file or directory",
+            hint="hf-pack list, and name a package, pname@version, a store path or a link to one",
+        )
     store_path = parse_store_path(text)
     root = text.partition(STORE_DIR + "/")[0]
     if root and Path(root).resolve() != Path(str(store.real_path(store_path)).partition(STORE_DIR + "/")[0]).resolve():

@@ -189,7 +189,7 @@ def _check_patch_targets(manifest: Manifest, files: Sequence[SourceFile]) -> Non
             raise ManifestError(
                 f"a patch names a file that is not packaged\n  {manifest_file(manifest.name)}: "
                 f"patch[{index}].file: expected a packaged file, found {patch.file!r}",
-                hint="hf-pack plan lists the packaged files; or add the file to source.include",
+                hint=f"add it to source.include, or name one of {', '.join(sorted(packaged)[:8])}",
             )
 
 

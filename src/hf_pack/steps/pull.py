@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -114,10 +115,15 @@ def find(store_path: StorePath, caches: Sequence[ObjectCache]) -> Offer:
     raise in_no_cache(store_path, caches)
 
 
+def search_hint(caches: Sequence[ObjectCache]) -> str:
+    """The command that lists what the first of the caches has."""
+    return shlex.join(["hf-pack", "search", "--from", caches[0].name]) if caches else "hf-pack search --from URL"
+
+
 def in_no_cache(store_path: StorePath, caches: Sequence[ObjectCache]) -> HubError:
     """The error that names the caches which were asked."""
     places = "".join(f"\n  {cache.name}: does not have it" for cache in caches)
-    return HubError(f"{store_path} is in no cache{places}", hint="hf-pack search --from URL lists what a cache has")
+    return HubError(f"{store_path} is in no cache{places}", hint=search_hint(caches))
 
 
 def _in_order(offers: Mapping[StorePath, Offer]) -> Iterator[list[Offer]]:

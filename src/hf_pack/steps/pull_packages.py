@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from hf_pack.model.signature_policy import SignaturePolicy
 from hf_pack.ports import ObjectCache, Progress, Store
 from hf_pack.steps.locate import parse_store_path
 from hf_pack.steps.published_index import read_index
-from hf_pack.steps.pull import Brought, bring, in_no_cache
+from hf_pack.steps.pull import Brought, bring, in_no_cache, search_hint
 from hf_pack.steps.trust import Trust, refusal
 
 _SHOWN = 8  #: versions in a message
@@ -85,9 +86,12 @@ def choose(text: str, caches: Sequence[ObjectCache], trust: Trust, progress: Pro
         listed += here
     if listed:
         known = ", ".join(dict.fromkeys(entry.version for entry in listed[:_SHOWN]))
-        raise UsageError(f"{pname} has no version {version}\n  published: {known}", hint=f"hf-pack pull {pname}")
+        raise UsageError(
+            f"{pname} has no version {version}\n  published: {known}",
+            hint=f"hf-pack search {shlex.join([pname, '--from', caches[0].name])}",
+        )
     places = "".join(f"\n  {cache.name}: lists none of the name" for cache in caches)
-    raise UsageError(f"no package was published as {pname}{places}", hint="hf-pack search --from URL")
+    raise UsageError(f"no package was published as {pname}{places}", hint=search_hint(caches))
 
 
 def _chosen(text: str, cache: ObjectCache, entries: Sequence[Published], trust: Trust, progress: Progress) -> Choice:

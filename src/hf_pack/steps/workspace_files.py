@@ -67,5 +67,5 @@ def read_record(workspace: Workspace, name: str) -> PackageRecord | None:
     try:
         return record.parse(contents)
     except record.RecordError as error:
-        hint = f"rm {record_file(name)}; hf-pack build {name} writes it again"
+        hint = f"rm {record_file(name)} && hf-pack build {name}"
         raise LockError(f"{record_file(name)}: {error}", hint=hint) from None

@@ -127,4 +127,4 @@ def test_a_damaged_record_is_a_lock_error(bench: Bench) -> None:
     bench.workspace.write("models/tiny-llm.record", b"{}")
     with pytest.raises(LockError, match=r"models/tiny-llm\.record: store_path: missing") as caught:
         bench.load("tiny-llm")
-    assert caught.value.hint == "rm models/tiny-llm.record; hf-pack build tiny-llm writes it again"
+    assert caught.value.hint == "rm models/tiny-llm.record && hf-pack build tiny-llm"

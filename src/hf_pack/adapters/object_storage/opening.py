@@ -25,10 +25,10 @@ class UnknownKindError(UsageError):
         self.name = name
 
 
-def open_storage(url: str, *, where: str) -> ObjectStorage:
+def open_storage(url: str, *, where: str, to_read: bool = False) -> ObjectStorage:
     """Nothing is asked yet. ``where`` the URL stands is said in errors (``--to``, ``hf-pack.toml: caches``).
 
-    A file is an archive of ``hf-pack export --to tar``, by its path too.
+    A file is an archive of ``hf-pack export --to tar``, by its path too; a directory must be there ``to_read``.
 
     Raises UsageError for what is no URL or has a parameter that is not known, UnknownKindError.
     """
@@ -43,7 +43,10 @@ def open_storage(url: str, *, where: str) -> ObjectStorage:
     if parts.scheme == "file":
         from hf_pack.adapters.object_storage.disk import DiskStorage
 
-        return DiskStorage(Path(unquote(parts.path)))
+        directory = Path(unquote(parts.path))
+        if to_read and not directory.is_dir():
+            raise UsageError(f"{name} is no directory\n  {where}", hint="name a cache, or an archive, that is there")
+        return DiskStorage(directory)
     if parts.scheme in ("http", "https"):
         from hf_pack.adapters.object_storage.web import WebStorage
 
@@ -96,9 +99,9 @@ def _parts_of(url: str, where: str) -> SplitResult:
     if is_whole and parts.scheme not in ("", "file") and parts.hostname:
         return parts
     said = url.rpartition("@")[2].partition("?")[0]  # a password may stand in what is no URL, too
+    is_directory = bool(said) and Path(url).is_dir()
     raise UsageError(
-        "this is not the URL of a cache\n"
-        f"  {where}: expected file:///DIRECTORY, http(s)://HOST/PATH, s3://BUCKET/PREFIX or an archive that is there, "
-        f"found {shown(said)}",
-        hint="a directory is file:// with its absolute path",
+        f"this is not the URL of a cache\n  {where}: expected file:///DIRECTORY, http(s)://HOST/PATH, "
+        f"s3:// gs:// az://BUCKET/PREFIX or an archive that is there, found {shown(said)}",
+        hint=f"a directory is file://{Path(url).absolute() if is_directory else ' with its absolute path'}",
     )

@@ -9,7 +9,7 @@ from hf_pack.cli.output import print_json
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="whose script")
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.dry_run and wiring.store_note(arguments.store) is not None:
         raise UsageError(
             "this would collect the whole Nix store of this machine, and nobody named it",
-            hint="hf-pack gc --dry-run shows what would go; hf-pack gc --store daemon does it",
+            hint="hf-pack gc --dry-run, and then hf-pack gc --store daemon",
         )
     collection = api.collect_garbage(dry_run=arguments.dry_run, store=arguments.store)
     if arguments.json:

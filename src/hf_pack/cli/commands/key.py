@@ -10,7 +10,9 @@ from hf_pack.cli.output import print_json, talk
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions = parser.add_subparsers(
+        dest="action", metavar="ACTION", required=True, help="generate NAME, or show KEYFILE"
+    )
     generate = actions.add_parser("generate", help="make a key: NAME.secret, for publishers, and NAME.public")
     generate.add_argument("name", metavar="NAME", help="by custom a host name and a number: cache.example.org-1")
     generate.add_argument("--output", metavar="DIR", default=".", help="where the files go (default: here)")

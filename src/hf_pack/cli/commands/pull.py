@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
@@ -58,13 +59,14 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.output is None:
             say_store(arguments.store)
         return pull_from_registry(arguments, addresses[0])
+    from_words = shlex.quote(arguments.caches[0]) if arguments.caches else "URL"
     archives = [url for url in arguments.caches or () if wiring.is_archive(url)]
     if not arguments.names and (not archives or arguments.only or len(archives) < len(arguments.caches)):
-        raise UsageError("which package?", hint="hf-pack search lists what caches hold")
+        raise UsageError("which package?", hint=f"hf-pack search --from {from_words}")
     if (arguments.output is None) != (arguments.only is None) or (arguments.only and len(arguments.names) > 1):
         raise UsageError(
             "--only and --output go together, for one package",
-            hint=f"hf-pack pull {arguments.names[0]} --only config --output DIR",
+            hint=f"hf-pack pull {arguments.names[0]} --only config --output DIR --from {from_words}",
         )
     if arguments.only is not None:
         return _partial(arguments)
