@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.embedded_stores import Quiet
 from tests.end_to_end import LAYOUTS, STORAGES, Built, Place, new_place
-from tests.models import COMMIT, OTHER_COMMIT, REPO_ID, safetensors, tiny_model, write_hf_cache
+from tests.models import COMMIT, OTHER_COMMIT, REPO_ID, filler, safetensors, tiny_model, write_hf_cache
 from tests.registries import (
     NEEDS_HTPASSWD,
     NEEDS_REGISTRY,
@@ -25,6 +27,13 @@ from tests.registries import (
     skopeo_manifest,
     tool,
 )
+
+from hf_pack.adapters.oci.memory import Memory
+from hf_pack.adapters.oci.registry import RegistryRepository
+from hf_pack.formats.oci.documents import digest_of
+from hf_pack.formats.oci.reference import Reference
+from hf_pack.ports import Readable
+from hf_pack.steps.joined import Joined
 
 pytestmark = NEEDS_REGISTRY
 
@@ -292,6 +301,50 @@ def test_what_a_registry_cannot_tell_of_is_sent(packed: tuple[Place, Built], ser
     published = _publish(place, "m", server.url("torn"))
     assert published["uploaded"] == 1
     assert note.read_bytes() == digest
+
+
+@dataclass(frozen=True)
+class Breaking:
+    """A blob whose upload ends at a byte, as by a kill."""
+
+    data: bytes
+    at: int
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    def chunks(self, offset: int, size: int) -> Iterator[bytes]:
+        if offset == self.at:  # before the request for what begins there
+            raise KeyboardInterrupt
+        return self._pieces(offset, offset + size)
+
+    def _pieces(self, offset: int, end: int) -> Iterator[bytes]:
+        for begin in range(offset, end, 10_000):
+            if begin == self.at:
+                raise KeyboardInterrupt
+            yield self.data[begin : min(begin + 10_000, end)]
+
+
+@pytest.mark.parametrize(
+    ("at", "again"),
+    [(300_000, 700_000), (350_000, 1_000_000)],
+    ids=["behind a whole chunk", "inside a chunk, for which this registry drops the upload"],
+)
+def test_a_killed_upload_goes_on_as_far_as_the_registry_kept_it(
+    at: int, again: int, server: Server, tmp_path: Path
+) -> None:
+    data, memory = filler(1_000_000, at), Memory(tmp_path / "memory")
+
+    def upload(contents: Readable) -> int:
+        reference = Reference(registry=server.address, repository="chunks")
+        repository = RegistryRepository(reference, lambda: None, memory, plain_http=False, action="push", chunk=100_000)
+        return repository.upload(digest_of(data), contents, Quiet())
+
+    with pytest.raises(KeyboardInterrupt):
+        upload(Breaking(data, at))
+    assert upload(Joined((data,))) == again
+    assert server.blob(digest_of(data)).read_bytes() == data
 
 
 def _refused(place: Place, address: str, store: Path) -> str:
