@@ -17,6 +17,7 @@ from hf_pack.formats.format_error import FormatError
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+MOST_SIZE = 16 << 20  #: bytes of a bundle that are read: some 80,000 files
 
 
 class Signer(StrEnum):

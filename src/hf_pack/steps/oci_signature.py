@@ -12,7 +12,7 @@ from hf_pack.formats.store_path import StorePath
 from hf_pack.model.signature_policy import SignaturePolicy
 from hf_pack.ports import Progress
 from hf_pack.ports.registry import Repository
-from hf_pack.steps.trust import MOST_BUNDLE, Trust, refusal_of
+from hf_pack.steps.trust import Trust, refusal_of
 
 _PLATFORM = "unknown/unknown"  #: as builders mark what they attest: whoever looks for an image passes over it
 _SIGNATURE = "hf-pack.signature"  #: the store path that is signed
@@ -70,7 +70,7 @@ def _bundle(repository: Repository, reference: str, store_path: StorePath) -> by
             (layer,) = () if found is None else parse_manifest(found[1]).layers
         except ValueError as error:
             raise HubError(f"{repository.name}: the model signature cannot be read: {error}") from None
-        if layer.size <= MOST_BUNDLE:  # who signed it proves it
+        if layer.size <= dsse.MOST_SIZE:  # who signed it proves it
             return b"".join(bytes(chunk) for chunk in repository.chunks(layer.digest, 0, layer.size))
     return None
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from hf_pack.errors import PolicyError, UsageError
 from hf_pack.expressions import model_signature
 from hf_pack.expressions.model_signature import SignedModel, SignedProvenance
-from hf_pack.formats.dsse import Bundle
+from hf_pack.formats.dsse import MOST_SIZE, Bundle
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.signing import PublicKey
 from hf_pack.formats.store_path import StorePath
@@ -18,8 +18,6 @@ from hf_pack.model.signature_policy import SignaturePolicy
 from hf_pack.ports import BundleVerifier, ObjectCache
 
 Signed: TypeAlias = SignedModel | SignedProvenance
-
-MOST_BUNDLE = 16 << 20  #: bytes: some 80,000 files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +49,7 @@ def signed_statement(bundle: bytes, verifiers: Sequence[BundleVerifier]) -> Sign
 
 def refusal(store_path: StorePath, cache: ObjectCache, trust: Trust) -> str | None:
     """Why the bundle that a cache keeps for a package does not vouch for it; None when it does. One request."""
-    bundle = cache.storage.small(signature_key(store_path), MOST_BUNDLE) if trust.verifiers else None
+    bundle = cache.storage.small(signature_key(store_path), MOST_SIZE) if trust.verifiers else None
     return refusal_of(store_path, bundle, trust)
 
 

@@ -15,7 +15,12 @@ from tests.signers import START, YEAR, certified, key_pair
 
 from hf_pack.adapters.signing.keys import CertificateVerifier, KeySigner, KeyVerifier
 from hf_pack.adapters.signing.trusted import bundle_verifier
+from hf_pack.api.proofs import read_signature
 from hf_pack.errors import PolicyError, UsageError
+from hf_pack.expressions import model_signature
+from hf_pack.expressions.model_signature import SignedModel
+from hf_pack.formats.hashes import Hash
+from hf_pack.formats.store_path import StorePath
 
 PAYLOAD = '{"name": "é"}'.encode()
 
@@ -27,6 +32,16 @@ def test_a_key_signs_and_its_public_half_verifies(curve: ec.EllipticCurve, tmp_p
     verifier = bundle_verifier(str(pair.public))
     assert isinstance(verifier, KeyVerifier)
     assert verifier.payload(bundle) == PAYLOAD
+
+
+def test_the_bundle_of_a_model_of_many_files_is_read_whole(tmp_path: Path) -> None:
+    pair, bundle = key_pair(tmp_path), tmp_path / "bundle.sig"
+    files = {f"shards/{number:05}.bin": Hash.sha256_of(b"x") for number in range(20_000)}
+    store_path = StorePath.parse(f"/nix/store/{'0' * 32}-many-1.0.0+0000000")
+    bundle.write_bytes(KeySigner(pair.private, (), None).sign(model_signature.statement("many", files, store_path)))
+    assert bundle.stat().st_size > 3 << 20
+    signed = read_signature(bundle, [str(pair.public)], workspace=tmp_path)
+    assert isinstance(signed, SignedModel) and (signed.store_path, len(signed.files)) == (store_path, 20_000)
 
 
 def test_another_key_and_another_text_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hf_pack.adapters.signing.extra import from_extra
 from hf_pack.errors import PolicyError, UsageError
-from hf_pack.formats.dsse import Bundle, Signer, signed_text
+from hf_pack.formats.dsse import MOST_SIZE, Bundle, Signer, signed_text
 from hf_pack.formats.format_error import FormatError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 MAKE_A_KEY = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out model.key"
 _PEM_KEY = b"-----BEGIN PUBLIC KEY-----"
 _PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
-_MOST = 1 << 20  #: bytes of a file of keys or certificates
 
 
 class KeySigner:
@@ -136,10 +135,10 @@ def verifier_in(text: bytes, name: str) -> KeyVerifier | CertificateVerifier | N
 
 
 def read(path: Path) -> bytes:
-    """The bytes of a small file. Raises UsageError."""
+    """The bytes of a file of keys or certificates, or of a bundle. Raises UsageError."""
     try:
         with path.open("rb") as file:
-            return file.read(_MOST)
+            return file.read(MOST_SIZE)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", hint="name a file that is there") from None
 
