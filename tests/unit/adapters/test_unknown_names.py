@@ -11,7 +11,8 @@ from tests.hub import TestHub
 from tests.unit.adapters.hub.reception import REPO, settings_of
 
 from hf_pack.adapters.hub.limits import Limits
-from hf_pack.adapters.hub.retrying import Transient
+from hf_pack.adapters.hub.metadata import list_snapshot
+from hf_pack.adapters.hub.retrying import Transient, Waits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.adapters.hub.web import Web
 from hf_pack.adapters.object_storage.web import WebStorage
@@ -19,6 +20,7 @@ from hf_pack.adapters.oci.memory import Memory
 from hf_pack.adapters.oci.registry import RegistryRepository
 from hf_pack.errors import HubError
 from hf_pack.formats.oci.reference import Reference
+from hf_pack.model.hub_ids import RepoId
 
 URL = "https://misspelt.example.org"
 
@@ -41,7 +43,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_of_a_cache(asked: list[str]) -> None:
     with pytest.raises(HubError, match=f"^{URL}: nix-cache-info: the name cannot be resolved$"):
         WebStorage(URL, URL).small("nix-cache-info")
-    assert len(asked) == 1
+    assert asked.count("misspelt.example.org") == 1
 
 
 def test_of_a_registry(asked: list[str], tmp_path: Path) -> None:
@@ -49,7 +51,13 @@ def test_of_a_registry(asked: list[str], tmp_path: Path) -> None:
     repository = RegistryRepository(reference, lambda: None, Memory(tmp_path), plain_http=False, action="pull")
     with pytest.raises(HubError, match=r"^misspelt\.example\.org: the name cannot be resolved$"):
         repository.manifest("1.0.0")
-    assert len(asked) == 1
+    assert asked.count("misspelt.example.org") == 1
+
+
+def test_of_the_hubs_metadata(asked: list[str]) -> None:
+    with pytest.raises(HubError, match=f"^the name of {URL} cannot be resolved"):
+        list_snapshot(RepoId.parse("org/name"), "main", HubSettings(endpoint=URL), Limits(), Waits())
+    assert asked.count("misspelt.example.org") == 1
 
 
 def test_of_the_hub(asked: list[str]) -> None:

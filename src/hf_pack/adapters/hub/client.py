@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_pack.adapters.hub.hub_errors import (
     Place,
+    asks_an_unknown_name,
     hub_error,
     is_transient,
     offline_error,
@@ -108,6 +109,7 @@ def _translated(error: Exception, place: Place) -> Exception:
     if isinstance(error, HFValidationError):
         return hub_error("the Hub's client refuses this name", place)
     if type(error).__module__.partition(".")[0] in ("httpx", "httpx2"):
-        return Transient(transport_error(error, place, str(origin_of(place.endpoint))))
+        report = transport_error(error, place, str(origin_of(place.endpoint)))
+        return report if asks_an_unknown_name(error) else Transient(report)
     report = hub_error(f"the Hub's answer cannot be understood ({type(error).__name__})", place)
     return Transient(report) if isinstance(error, ValueError) else report  # JSON that breaks off

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 
 from hf_pack.errors import HubError
 from hf_pack.model.file_names import shown
+from hf_pack.web_pool import is_unknown_name
 
 _SECRET = re.compile(r"hf_\w+|(?i:bearer\s+\S+)|(?<=\?)\S+|https?://\S*@\S*")
 
@@ -174,6 +175,11 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, OSError) and not any(
         isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error)
     )
+
+
+def asks_an_unknown_name(error: BaseException) -> bool:
+    """Whether there is no such server: a name is wrong, or the network is away."""
+    return any(is_unknown_name(cause) for cause in _chain(error))
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

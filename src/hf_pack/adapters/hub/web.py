@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from hf_pack.adapters.hub.hub_errors import (
     Place,
+    asks_an_unknown_name,
     hub_error,
     is_transient,
     may_pass,
@@ -23,7 +24,7 @@ from hf_pack.adapters.hub.origin import origin_of, redirected
 from hf_pack.adapters.hub.retrying import Transient, Waits
 from hf_pack.adapters.hub.settings import HubSettings
 from hf_pack.errors import HubError
-from hf_pack.web_pool import Answer, WebPool, is_unknown_name
+from hf_pack.web_pool import Answer, WebPool
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 8
@@ -125,7 +126,7 @@ class Web:
         """What to raise for a connection that failed."""
         report = transport_error(error, place, str(origin_of(url)))
         # In the middle of a download an unknown name is a network that comes back, at its start a wrong name or none.
-        final = not may_pass(error) or (is_unknown_name(error) and not self._was_reached)
+        final = not may_pass(error) or (asks_an_unknown_name(error) and not self._was_reached)
         return report if final else Transient(report, stalled=isinstance(error, TimeoutError))
 
     def refused(self, answer: Answer, place: Place) -> HubError | Transient:
