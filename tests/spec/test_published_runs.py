@@ -3,7 +3,7 @@
 Each row names the public thread or page that has the log; those that begin with ``no address`` were read in public
 texts whose place was not kept, and count for nothing but themselves. The configurations are the models' own (their
 fields that matter); those of MiniMax, Kimi, Mistral and the pictures' part of Qwen are what transformers 5.19 has for
-these checkpoints. ``-s`` prints the table.
+these checkpoints, and some name the public file that has them. ``-s`` prints the table.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hf_pack.gpu.facts import Facts, Options
 from hf_pack.gpu.memory import weights_per_gpu
 from hf_pack.gpu.settings import resolve
 from hf_pack.weights.cache_layers import shape_of
+from hf_pack.weights.mistral_params import config_of_params
 from hf_pack.weights.model_facts import model_facts
 from hf_pack.weights.quantization import detect
 from hf_pack.weights.tensor_parts import weight_parts
@@ -42,6 +43,13 @@ GPT_OSS = {
     "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 201088, "sliding_window": 128, "attention_bias": True,
     "max_position_embeddings": 131072, "num_experts_per_tok": 4, "torch_dtype": "bfloat16",
     "quantization_config": {"quant_method": "mxfp4"},
+}  # fmt: skip
+#: Its params.json, which vLLM reads for the consolidated weights that its repository has.
+MISTRAL_SMALL_4: dict[str, Any] = {
+    "dim": 4096, "n_layers": 36, "head_dim": 128, "hidden_dim": 12288, "n_heads": 32, "n_kv_heads": 32,
+    "kv_lora_rank": 256, "q_lora_rank": 1024, "qk_rope_head_dim": 64, "qk_nope_head_dim": 64, "v_head_dim": 128,
+    "vocab_size": 131072, "max_position_embeddings": 1048576, "vision_encoder": {"hidden_size": 1024},
+    "moe": {"num_experts": 128, "num_experts_per_tok": 4, "num_shared_experts": 1, "expert_hidden_dim": 2048},
 }  # fmt: skip
 
 CONFIGS: Mapping[str, dict[str, Any]] = {
@@ -139,21 +147,24 @@ CONFIGS: Mapping[str, dict[str, Any]] = {
         "sliding_window": 1024, "sliding_window_pattern": 6, "max_position_embeddings": 131072,
         "tie_word_embeddings": True, "torch_dtype": "bfloat16",
     }},
-    "Qwen-7B": {
+    "Qwen-7B": {  # stanford-crfm/levanter, tests/test_qwen2.py
         "model_type": "qwen", "hidden_size": 4096, "intermediate_size": 22016, "num_hidden_layers": 32,
         "num_attention_heads": 32, "kv_channels": 128, "vocab_size": 151936, "max_position_embeddings": 32768,
         "seq_length": 8192, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
     },
-    "Qwen3-14B": {
+    "Qwen3-14B": {  # NVIDIA/NeMo, nemo/collections/llm/gpt/model/qwen3.py
         "model_type": "qwen3", "hidden_size": 5120, "intermediate_size": 17408, "num_hidden_layers": 40,
         "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 151936,
         "max_position_embeddings": 40960, "torch_dtype": "bfloat16",
     },
-    "Llama-3.1-405B": {  # its first release repeated each of the 8 key and value heads (vllm-project/vllm#6689)
+    # Its first release repeated each of the 8 key and value heads: Lightning-AI/litgpt, litgpt/config.py of August 2024
+    # (n_query_groups=16), and vllm-project/vllm#6689.
+    "Llama-3.1-405B": {
         "model_type": "llama", "hidden_size": 16384, "intermediate_size": 53248, "num_hidden_layers": 126,
         "num_attention_heads": 128, "num_key_value_heads": 16, "vocab_size": 128256, "torch_dtype": "bfloat16",
         "max_position_embeddings": 131072,
     },
+    # huggingface/transformers, src/transformers/models/pixtral/convert_pixtral_weights_to_hf.py
     "Pixtral-12B": {"model_type": "llava", "text_config": {
         "model_type": "mistral", "hidden_size": 5120, "intermediate_size": 14336, "num_hidden_layers": 40,
         "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 131072,
@@ -173,11 +184,7 @@ CONFIGS: Mapping[str, dict[str, Any]] = {
         "num_attention_heads": 48, "num_key_value_heads": 8, "head_dim": 128, "num_local_experts": 256,
         "num_experts_per_tok": 8, "vocab_size": 200064, "max_position_embeddings": 196608, "dtype": "bfloat16",
     },
-    "Mistral-Small-4-119B": {"model_type": "mistral3", "text_config": {
-        "model_type": "mistral4", "hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32,
-        "num_key_value_heads": 32, "kv_lora_rank": 256, "qk_rope_head_dim": 64, "qk_nope_head_dim": 64,
-        "v_head_dim": 128, "max_position_embeddings": 1048576, "vocab_size": 131072, "dtype": "bfloat16",
-    }},
+    "Mistral-Small-4-119B": config_of_params(MISTRAL_SMALL_4, {}),
     "gemma-4-31B": {"model_type": "gemma4", "tie_word_embeddings": True, "text_config": {
         "model_type": "gemma4_text", "hidden_size": 5376, "intermediate_size": 21504, "num_hidden_layers": 60,
         "num_attention_heads": 32, "num_key_value_heads": 16, "head_dim": 256, "global_head_dim": 512,
@@ -400,10 +407,6 @@ WEIGHT_MISSES = {
     ("gemma-3-27b", 4): "the log counts the vision part too, which the shapes here leave out",
     ("gemma-4-31B", 1): "1.7 % less: vLLM copies the values out of keys that are both, and keeps two rotary tables",
 }
-#: As above, for caches; these are not answered at all.
-CACHE_MISSES = {
-    "Mistral-Small-4-119B": "config.json says mistral4, Mistral's own params.json that vLLM prefers makes it MLA",
-}
 
 
 @pytest.mark.parametrize("run", WEIGHTS, ids=lambda run: f"{run.model}-{run.form}-tp{run.parallel}")
@@ -426,10 +429,7 @@ def test_kv_tokens_within_five_percent(run: Tokens) -> None:
     options = Options(tensor_parallel=run.parallel, kv_dtype=run.kv_dtype, max_model_len=run.max_model_len)
     settings = resolve(known, GPU, run.parallel, run.runtime, options)
     layers = shape_of(known.config).layers
-    assert (layers is None) is (run.model in CACHE_MISSES), run.source
-    if layers is None:
-        print(f"{run.model:18} not answered: {CACHE_MISSES[run.model]}")
-        return
+    assert layers is not None, run.source
     cache = cache_of(layers, settings)
     memory = int(run.gib * GIB)
     length = run.max_model_len or 4096

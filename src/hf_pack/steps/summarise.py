@@ -10,6 +10,7 @@ from hf_pack.model.lock import ModelSummary
 from hf_pack.weights.cache_layers import shape_of
 from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.licence import disagreements, licence_of, spdx
+from hf_pack.weights.mistral_params import config_of_params
 from hf_pack.weights.model_facts import model_facts
 from hf_pack.weights.quantization import Quantization, detect
 from hf_pack.weights.safetensors import Header
@@ -80,8 +81,12 @@ def summarise(
 
 
 def model_config(configs: Mapping[str, Mapping[str, JsonValue]]) -> Mapping[str, JsonValue]:
-    """What says of what shape the model is; empty where nothing does."""
-    return configs.get("config.json") or configs.get("params.json") or {}
+    """What says of what shape the model is; empty where nothing does.
+
+    ``params.json`` is packaged with the consolidated weights that it is of (:mod:`hf_pack.model.selection`).
+    """
+    config, params = configs.get("config.json", {}), configs.get("params.json")
+    return config if params is None else config_of_params(params, config)
 
 
 def quantizer_config(configs: Mapping[str, Mapping[str, JsonValue]]) -> Mapping[str, JsonValue] | None:

@@ -33,8 +33,8 @@ _ENCODERS = frozenset(
 #: Every Nth layer is full, the others slide (the models' own code in transformers).
 _PATTERNS = {"gemma2": 2, "gemma3": 6, "gemma3_text": 6, "cohere2": 4, "gemma3n": 5, "gemma3n_text": 5}
 _UNKNOWN = frozenset(
-    # caches of their own: sparse indexes, compression, cross attention; mistral4 is MLA by the params.json that vLLM
-    # prefers (configs/mistral.py makes it deepseek_v3), and is not by its config.json
+    # caches of their own: sparse indexes, compression, cross attention; what vLLM makes of mistral4's config.json is
+    # not known: with Mistral's own weights it reads params.json (mistral_params)
     {
         "deepseek_v4", "deepseek_v41", "mllama", "mllama_text_model", "whisper", "t5", "bart", "mbart",
         "rwkv", "rwkv5", "rwkv6", "rwkv7", "zamba2", "phi4flash", "mistral4",

@@ -41,8 +41,8 @@ _VISION = re.compile(
 _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 _KEY_VALUE = re.compile(r"\.(k_proj|v_proj|key|value|wk|wv)\.")
 _REPLICATED = re.compile(
-    r"(norm|layernorm|ln_\w+|rotary\w*|inv_freq|q_a_proj|kv_a_proj_with_mqa|fused_qkv_a_proj\w*|indexer\.\w+|"
-    r"e_score_correction_bias|shared_expert_gate|router|(?<!experts\.)mlp\.gate|block_sparse_moe\.gate|feed_forward\.gate|"
+    r"(norm|layernorm|ln_\w+|rotary\w*|inv_freq|q_a_proj|kv_a_proj_with_mqa|wq_a|wkv_a_with_mqa|fused_qkv_a_proj\w*|indexer\.\w+|"
+    r"e_score_correction_bias|shared_expert_gate|router|(?<!experts\.)mlp\.gate|block_sparse_moe\.gate|feed_forward\.gate|layers\.\d+\.gate|"
     r"per_layer_\w+|pos_emb\w*|wpe)(\.|$)"
 )
 _EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|embed_in|embeddings|embedding)\.\w+$")
