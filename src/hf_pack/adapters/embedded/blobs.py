@@ -15,12 +15,12 @@ from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import Staged, place
 from hf_pack.adapters.embedded.temp_roots import TempRoots
 from hf_pack.disk import objects
+from hf_pack.disk.bad_blobs import wrong_sha256
 from hf_pack.disk.clone import clone
 from hf_pack.disk.fan_out import MIB
 from hf_pack.disk.identities import Identities
 from hf_pack.disk.refusals import free_bytes, out_of_space, ran_out
 from hf_pack.disk.staging import staging_folder
-from hf_pack.errors import IntegrityError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import StorePath, flat_content_address
@@ -81,7 +81,7 @@ class BlobAdder:
         target = folder / "blob"
         copied = copy_and_hash([CopyJob(source=file.real_path, target=target)], progress=progress.advance)[0]
         if copied.sha256 != blob.sha256:
-            raise _mismatch(file, blob.sha256, copied.sha256)
+            raise wrong_sha256(file.real_path, expected=blob.sha256, found=copied.sha256)
         return Staged(path=target, info=blob_info(blob, copied.nar_hash))
 
     def present(self, blobs: Iterable[Blob]) -> dict[StorePath, AddedBlob]:
@@ -163,8 +163,8 @@ class BlobAdder:
         hashed = zip(files, before, results, strict=True)
         self.identities.remember_all(((file.real_path, status, one.sha256) for file, status, one in hashed), hashed_at)
         for file, copied in zip(files, results, strict=True):
-            if file.expected not in (None, copied.sha256):
-                raise _mismatch(file, file.expected, copied.sha256)
+            if file.expected is not None and file.expected != copied.sha256:
+                raise wrong_sha256(file.real_path, expected=file.expected, found=copied.sha256)
         for file, blob, copied, _ in good:
             written = copied.bytes_written if blob.store_path in new else 0
             yield file, AddedBlob(blob=blob, bytes_read=copied.bytes_read, bytes_written=written)
@@ -215,13 +215,4 @@ def blob_info(blob: Blob, nar_hash: Hash) -> PathInfo:
         nar_hash=nar_hash,
         nar_size=nar.file_size(blob.size),
         content_address=_address(blob),
-    )
-
-
-def _mismatch(file: FileToAdd, expected: Hash | None, found: Hash) -> IntegrityError:
-    assert expected is not None
-    return IntegrityError(
-        f"a file has other bytes than it must have\n"
-        f"  {file.real_path}: expected sha256 {expected.hex()}, found {found.hex()}",
-        hint="fetch the file again; if the change is wanted, hf-pack lock NAME",
     )

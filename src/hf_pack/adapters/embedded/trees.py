@@ -12,6 +12,7 @@ from hf_pack.adapters.embedded.layout import StoreLayout
 from hf_pack.adapters.embedded.placing import Staged, place
 from hf_pack.adapters.embedded.temp_roots import TempRoots
 from hf_pack.disk import objects
+from hf_pack.disk.bad_blobs import require_blobs
 from hf_pack.disk.refusals import OUT_OF_SPACE, free_bytes, out_of_space
 from hf_pack.disk.staging import staging_folder
 from hf_pack.errors import StoreError
@@ -96,12 +97,7 @@ class TreeAdder:
     def _require_blobs(self, plan: Plan) -> None:
         wanted = {blob.store_path for blob in plan.blobs}
         self.temp_roots.add(wanted)
-        if missing := sorted(wanted - self.database.valid(wanted)):
-            raise StoreError(
-                f"{plan.name} needs a blob that is not in the store\n  {missing[0]}"
-                + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
-                hint="run `hf-pack build` to fetch what is missing",
-            )
+        require_blobs(plan.name, wanted, self.database.valid(wanted))
 
     def _present(self, store_path: StorePath) -> PathInfo | None:
         info = self.database.info(store_path)

@@ -12,10 +12,11 @@ from hf_pack.adapters.nix_daemon import operations
 from hf_pack.adapters.nix_daemon.connection import FilePart
 from hf_pack.adapters.nix_daemon.faults import DaemonGoneError
 from hf_pack.adapters.nix_daemon.link import Link, file_clock_ns
+from hf_pack.disk.bad_blobs import wrong_sha256
 from hf_pack.disk.identities import Identities
 from hf_pack.disk.object_hash import open_regular
 from hf_pack.disk.refusals import existing, free_bytes, out_of_space
-from hf_pack.errors import IntegrityError, StoreError
+from hf_pack.errors import StoreError
 from hf_pack.formats.hashes import Hash
 from hf_pack.formats.store_path import flat_content_address, parse_content_address
 from hf_pack.model.lock import Blob
@@ -95,8 +96,8 @@ class BlobAdder:
             os.close(descriptor)
         sha256 = _sha256_of(info)
         self.identities.remember(file.real_path, before, started, sha256)
-        if file.expected not in (None, sha256):
-            raise _mismatch(file, sha256)
+        if file.expected is not None and file.expected != sha256:
+            raise wrong_sha256(file.real_path, expected=file.expected, found=sha256)
         blob = Blob(name=file.name, sha256=sha256, size=before.st_size)
         if blob.store_path != info.store_path:
             raise DaemonGoneError(f"the Nix daemon names an object otherwise than it must\n  {info.store_path}")
@@ -140,12 +141,3 @@ def _sha256_of(info: PathInfo) -> Hash:
     if address.method != "flat":
         raise DaemonGoneError(f"the Nix daemon made something else than a flat object\n  {info.store_path}")
     return address.hash
-
-
-def _mismatch(file: FileToAdd, found: Hash) -> IntegrityError:
-    assert file.expected is not None
-    return IntegrityError(
-        f"a file has other bytes than it must have\n"
-        f"  {file.real_path}: expected sha256 {file.expected.hex()}, found {found.hex()}",
-        hint="fetch the file again; if the change is wanted, hf-pack lock NAME",
-    )

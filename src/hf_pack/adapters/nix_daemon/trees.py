@@ -16,10 +16,11 @@ from hf_pack.adapters.nix_daemon.faults import DaemonGoneError
 from hf_pack.adapters.nix_daemon.held import HeldBlobs
 from hf_pack.adapters.nix_daemon.link import Link, file_clock_ns
 from hf_pack.adapters.nix_daemon.state import State
+from hf_pack.disk.bad_blobs import MissingBlobError, require_blobs, wrong_bytes, wrong_sha256
 from hf_pack.disk.object_hash import open_regular
 from hf_pack.disk.refusals import existing, free_bytes, out_of_space
-from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
+from hf_pack.formats.hashes import Hash, HashAlgorithm
 from hf_pack.formats.store_path import StorePath, recursive_path
 from hf_pack.model.lock import Blob
 from hf_pack.model.manifest import Storage
@@ -91,7 +92,7 @@ class TreeAdder:
             descriptors[blob] = open_regular(place, follow=True)
             opened.callback(os.close, descriptors[blob])
             if (size := os.fstat(descriptors[blob]).st_size) != blob.size:
-                raise IntegrityError(f"{_WRONG}\n  {place}: expected {blob.size} bytes, found {size}", hint=_HINT)
+                raise wrong_bytes(place, f"expected {blob.size} bytes, found {size}")
         needed, free = plan.nar_size, free_bytes(existing(self.link.real_store_dir))
         if needed > free:
             raise out_of_space(needed=needed, free=free, place=self.link.real_store_dir)
@@ -112,20 +113,7 @@ class TreeAdder:
 
     def _require_valid(self, plan: Plan, blobs: Iterable[Blob]) -> None:
         wanted = {blob.store_path for blob in blobs}
-        if missing := sorted(wanted - self.link.protect(wanted)):
-            raise MissingBlobError(
-                f"{plan.name} needs a blob that is not in the store\n  {missing[0]}"
-                + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
-                hint="run `hf-pack build` to fetch what is missing",
-            )
-
-
-class MissingBlobError(StoreError):
-    """A tree cannot be made: the bytes of one of its files are nowhere."""
-
-
-_WRONG = "a file has other bytes than it must have"
-_HINT = "fetch the file again; if the change is wanted, hf-pack lock NAME"
+        require_blobs(plan.name, wanted, self.link.protect(wanted))
 
 
 def _proven(
@@ -145,10 +133,8 @@ def _proven(
         hashed = hashing.submit(hasher.update, chunk)
         if offset == blob.size:
             hashed.result()
-            if hasher.digest() != blob.sha256.digest:
-                raise IntegrityError(
-                    f"{_WRONG}\n  {place}: expected sha256 {blob.sha256.hex()}, found {hasher.hexdigest()}", hint=_HINT
-                )
+            if (found := Hash(HashAlgorithm.SHA256, hasher.digest())) != blob.sha256:
+                raise wrong_sha256(place, expected=blob.sha256, found=found)
         yield chunk
         advance(len(chunk))
 
