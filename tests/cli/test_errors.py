@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_places_that_are_no_caches(place: Place) -> None:
     assert ran.err == "error: which package?\nhint: hf-pack search --from file://HOME/empty\n"
 
 
+def test_a_path_that_no_manifest_can_hold(place: Place) -> None:
+    odd = place.home / os.fsdecode(b"m\xff")
+    odd.symlink_to(place.cache)
+    ran = place.run("add", odd)
+    assert (ran.code, ran.out) == (2, "") and ": a manifest is UTF-8, this path is not\n" in ran.err
+    assert list((place.workspace / "models").iterdir()) == []
+
+
 def test_a_bad_manifest_says_all_its_problems_and_nothing_is_written(place: Place) -> None:
     place.add()
     place.manifest.write_text(
@@ -146,6 +155,8 @@ def test_damage_that_cannot_be_repaired(place: Place, damage: Damage) -> None:
     assert ran.code == 5
     assert "model.safetensors is not repaired: " in ran.err
     assert ran.err.endswith("hint: the lines above say where the bytes could come from\n")
+    ran = place.run("verify", "--all", "--repair")
+    assert ran.err.startswith("error: 1 problem in 2 store objects\nhint: hf-pack verify NAME --repair for a package")
 
 
 def test_repair_needs_a_workspace(place: Place, damage: Damage) -> None:

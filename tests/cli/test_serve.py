@@ -376,6 +376,8 @@ class TestRefusals:
         monkeypatch.setenv("XDG_STATE_HOME", str(place.home / "file"))
         ran = place.run("serve", "tiny-llm", "--runtime", "vllm", "--print")
         self.refused(ran, "the runtime's state directory cannot be written", "XDG_STATE_HOME")
+        ran = place.run("run", place.cache, "--runtime", "vllm", "--print")
+        self.refused(ran, "the workspace cannot be used", "set XDG_STATE_HOME to a directory")
 
     @pytest.mark.parametrize("text", ["0", "65536", "x", "-1", ""])
     def test_no_port(self, place: Place, text: str) -> None:

@@ -47,7 +47,8 @@ def write_directory(tree: Path, target: Path, *, hard_links: bool = False) -> Wr
         shutil.rmtree(aside, ignore_errors=True)
         place = error.filename or target
         raise StoreError(
-            f"the package cannot be written as a directory\n  {place}: {error.strerror or error}"
+            f"the package cannot be written as a directory\n  {place}: {error.strerror or error}",
+            hint="name a place with room, this user's to write: --output DIR",
         ) from None
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

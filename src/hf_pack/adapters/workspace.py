@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,8 +196,13 @@ def _as_usage_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        place = path if error.filename2 else error.filename or path  # of a link, not what it leads to
+        place = path if error.filename2 else Path(error.filename or path)  # of a link, not what it leads to
+        place = path if place.name.endswith(durable.SUFFIX) else place  # what a file is written aside as is gone
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        looked_at = shlex.quote(str(place if place != path else path.parent))
         raise UsageError(
             f"the workspace cannot be used\n  {place}: {error.strerror or error}",
-            hint=f"ls -ld {place if place != path else path.parent}; the workspace must be this user's to write",
+            hint="free some space and run it again"
+            if is_full
+            else f"ls -ld {looked_at}; the workspace must be this user's to write",
         ) from None

@@ -267,7 +267,7 @@ def write_picture(found: Check, place: Path) -> None:
     try:
         replace_file(place, picture(found).encode())
     except OSError as error:
-        raise UsageError(f"--plot {place}: {error.strerror}", hint="name a file in a directory that is there") from None
+        raise UsageError(f"--plot {place}: {error.strerror}", hint="name a file where you may write") from None
 
 
 def repeated(gpus: tuple[Gpu, ...], facts: Facts, runtime: str, options: Options) -> tuple[Gpu, ...]:

@@ -247,6 +247,11 @@ def _asked(workspace: Workspace, source: Path | str, revision: str | None) -> Pa
         with suppress(HubIdError):
             return HubSource(repo_id=RepoId.parse(text), revision=revision or DEFAULT_REVISION)
     seen = text if text.startswith(("/", "~")) else os.path.relpath(Path(text).absolute(), workspace.root)
+    try:
+        seen.encode()
+    except UnicodeEncodeError:
+        what = f"{text}: a manifest is UTF-8, this path is not"
+        raise UsageError(what, hint="rename it, or add a link to it") from None
     return PathSource(path=seen, snapshot_id=revision)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,13 +36,17 @@ def build(wanted: Wanted, directory: Path, store: str | None, progress: Progress
     """
     from hf_pack import api, wiring
     from hf_pack.cli.commands.add import say_added
+    from hf_pack.model.workspace_template import FILE_NAME
     from hf_pack.runtimes.known_issues import TITLE
 
     is_path = wanted.source.startswith(("/", "~", ".")) or os.path.lexists(wanted.source)
     source = str(user_path(wanted.source).absolute()) if is_path else wanted.source
     place = directory / folder(source, wanted.revision, wanted.file, is_path=is_path)
-    with suppress(UsageError):  # it is there, from an earlier time
+    try:
         api.init(place)
+    except UsageError as error:
+        if not (place / FILE_NAME).exists():  # else it is there, from an earlier time
+            raise UsageError(error.message, hint="set XDG_STATE_HOME to a directory that you may write") from None
     workspace = wiring.open_workspace(place)
     if not workspace.names():
         progress.note(f"packaging {wanted.source}, once: the next time it is there")

@@ -42,8 +42,9 @@ def refusal(action: str, root: Path, error: OSError) -> StoreError:
     # Of two paths the second is the one to be made; the first of a symbolic link is but its text.
     named = error.filename2 or error.filename
     place = os.fsdecode(named) if isinstance(named, str | bytes) else str(root)
-    # What is wrong with a file outside the store is not mended by another store.
-    hint = _HINTS.get(error.errno or 0, "") if Path(place).is_relative_to(root) else ""
+    # What is wrong with a file outside the store, and not above it, is not mended by another store.
+    is_ours = Path(place).is_relative_to(root) or root.is_relative_to(place)
+    hint = _HINTS.get(error.errno or 0, "") if is_ours else ""
     return StoreError(f"cannot {action}: {error.strerror or error}\n  at {place}", hint=hint)
 
 

@@ -104,7 +104,7 @@ def _answer(facts: Facts, gpus: Sequence[Gpu], runtime: str, options: Options, m
     row = scheme_row(facts, settings, engine)
     cell = matrix.look_up_all(engine, schemes(row), gpu.sm, options.runtime_version)
     memory = memory_of(facts, shape, settings, gpu)
-    cache = None if shape.layers is None else cache_of(shape.layers, settings)
+    cache = cache_of(shape.layers, settings)
     reasons = list(objections(facts, gpu, len(gpus), settings, shape, cell, row))
     fit = _fit(memory, cache, settings, options, reasons)
     return Check(
@@ -157,7 +157,10 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
         return _Fit(fits=False, length=settings.max_model_len, longest=0, sure=0, tokens=0, concurrency=0.0)
     if cache is None or settings.max_model_len is None:
         what = "how long its contexts may be" if cache is not None else "what it keeps for each token"
-        reasons.append(Reason.warning(f"the configuration does not say {what}: the KV cache is not computed"))
+        unsaid = f"the configuration does not say {what}"
+        if settings.kv_form is None:
+            unsaid = f"how much a KV cache of dtype {settings.kv_dtype} keeps is not known"
+        reasons.append(Reason.warning(f"{unsaid}: the KV cache is not computed"))
         return _Fit(fits=None, length=settings.max_model_len, longest=None, sure=None, tokens=None, concurrency=None)
     limit = settings.derived_len or settings.max_model_len
     longest = cache.longest(kv.likely, limit)
@@ -193,11 +196,11 @@ def _fit(memory: Memory, cache: Cache | None, settings: Settings, options: Optio
 def _explain(
     reasons: list[Reason], memory: Memory, cache: Cache, length: int, longest: int, wanted: int, fits: bool | None
 ) -> None:
-    requests = f"{wanted} requests" if wanted > 1 else "one request"
+    requests, needs = (f"{wanted:,} requests", "need") if wanted > 1 else ("one request", "needs")
     needed = wanted * cache.request(length)
     kv = memory.kv
     left = f"{gib(max(0, kv.likely))} ({gib(max(0, kv.low))} to {gib(kv.high)})"
-    text = f"{requests} of {length:,} tokens need {gib(needed)} of cache on each GPU, about {left} are left"
+    text = f"{requests} of {length:,} tokens {needs} {gib(needed)} of cache on each GPU, about {left} are left"
     if fits is False:
         reasons.append(Reason.error(f"{text}; the longest context that fits is about {longest:,} tokens"))
     else:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from hf_pack import durable
 from hf_pack.adapters.workspace import WorkspaceOnDisk
 from hf_pack.errors import UsageError
 from hf_pack.model import workspace_document
@@ -211,3 +214,17 @@ def test_exists_is_about_files(workspace: WorkspaceOnDisk) -> None:
 def test_git_head_without_git_is_none(workspace: WorkspaceOnDisk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert workspace.git_head() is None
+
+
+@pytest.mark.parametrize(("code", "hint"), [(errno.EACCES, "ls -ld {}; "), (errno.ENOSPC, "free some space and run")])
+def test_what_the_disk_refuses_names_the_file_that_a_person_knows(
+    workspace: WorkspaceOnDisk, monkeypatch: pytest.MonkeyPatch, code: int, hint: str
+) -> None:
+    def refuse(path: Path, contents: bytes) -> None:
+        raise OSError(code, os.strerror(code), str(path.with_name(f".x{durable.SUFFIX}")))
+
+    monkeypatch.setattr(durable, "replace_file", refuse)
+    with pytest.raises(UsageError) as caught:
+        workspace.write("models/m.toml", b"")
+    assert caught.value.message.endswith(f"\n  {workspace.root}/models/m.toml: {os.strerror(code)}")
+    assert caught.value.hint.startswith(hint.format(workspace.root / "models"))

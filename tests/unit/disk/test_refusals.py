@@ -30,6 +30,12 @@ def test_an_error_of_the_system_says_what_where_and_what_to_do(code: int, hint: 
     assert isinstance(caught.value.__cause__, OSError)
 
 
+def test_a_store_that_cannot_be_made_is_told_as_one() -> None:
+    with pytest.raises(StoreError) as caught, refusing("add it", _ROOT):
+        raise PermissionError(errno.EACCES, "Permission denied", "/stores")
+    assert caught.value.hint.endswith("choose another store with --store")
+
+
 def test_a_file_elsewhere_is_not_mended_by_another_store() -> None:
     with pytest.raises(StoreError) as caught, refusing("add it", _ROOT):
         raise PermissionError(errno.EACCES, "Permission denied", "/home/me/model")

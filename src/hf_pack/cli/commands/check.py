@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from hf_pack.cli import serving
 from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import print_json, size_words, table, talk
+from hf_pack.gpu.kv_form import KV_FORMS
 
 if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
     from hf_pack.gpu.choice import Choice
 
 _EXIT = 7  # not compatible (DESIGN.md, section 6)
-#: Of vLLM's words those whose width is known.
+#: Of the runtimes' words those whose width is known.
 _DTYPES = ("auto", "half", "float16", "bfloat16", "float", "float32")
-_KV_DTYPES = ("auto", "float16", "bfloat16", "fp8", "fp8_e4m3", "fp8_e5m2", "fp8_ds_mla")
+_KV_DTYPES = ("auto", *KV_FORMS)
 _MOST_GPUS = 9_999
 _MOST = 1_000_000_000  # tokens, or requests
 
@@ -114,6 +115,7 @@ def _run(arguments: argparse.Namespace) -> int:
     found = answer[0].candidate.check if isinstance(answer, tuple) else answer
     if arguments.plot:
         checking.write_picture(found, Path(arguments.plot))
+        talk(f"wrote {arguments.plot}")
     if arguments.json:
         print_json(answer)
     elif isinstance(answer, tuple):

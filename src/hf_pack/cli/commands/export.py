@@ -100,7 +100,8 @@ def _to_flox(packages: list[Package], workspace: Workspace, output: str | None) 
     written += write_missing(directory, environment_files(directory.name))
     add_lines(directory / ".gitignore", IGNORED)
     first = packages[0].name
-    talk(f"next, in {directory}: git add -A . && flox activate -- true && flox build {first}; then hf-pack flox-check")
+    commands = f"git add -A . && flox activate -- true && flox build {first}"
+    talk(f"next, in {directory}: {commands}; then hf-pack flox-check {first}")
     return directory, written
 
 

@@ -104,7 +104,11 @@ def _run(arguments: argparse.Namespace) -> int:
         talk("hint: all bytes are those of lock and store; it is another model than the one that was signed")
         return IntegrityError.exit_code
     again = with_store(f"hf-pack verify {shlex.join(arguments.names) or '--all'} --repair", arguments.store)
-    talk("hint: the lines above say where the bytes could come from" if arguments.repair else f"hint: {again}")
+    if arguments.repair and arguments.all:
+        again = "hf-pack verify NAME --repair for a package of this workspace, or --from URL of a cache that has it"
+    elif arguments.repair:
+        again = "the lines above say where the bytes could come from"
+    talk(f"hint: {again}")
     return IntegrityError.exit_code
 
 
