@@ -428,9 +428,8 @@ def test_kv_tokens_within_five_percent(run: Tokens) -> None:
     known = facts(run.model, parameters=run.parameters)
     options = Options(tensor_parallel=run.parallel, kv_dtype=run.kv_dtype, max_model_len=run.max_model_len)
     settings = resolve(known, GPU, run.parallel, run.runtime, options)
-    layers = shape_of(known.config).layers
-    assert layers is not None, run.source
-    cache = cache_of(layers, settings)
+    cache = cache_of(shape_of(known.config).layers, settings)
+    assert cache is not None, run.source
     memory = int(run.gib * GIB)
     length = run.max_model_len or 4096
     found = run.gib * run.tokens / (cache.request(run.tokens) / GIB) if run.one_request else None
@@ -446,9 +445,8 @@ def test_kv_tokens_within_five_percent(run: Tokens) -> None:
 @pytest.mark.parametrize(("model", "kv_dtype", "block", "source"), BLOCKS)
 def test_blocks_of_hybrid_models_are_as_logged(model: str, kv_dtype: str, block: int, source: str) -> None:
     known = facts(model)
-    layers = shape_of(known.config).layers
-    assert layers is not None
-    assert cache_of(layers, resolve(known, GPU, 1, "vllm", Options(kv_dtype=kv_dtype))).block == block, source
+    cache = cache_of(shape_of(known.config).layers, resolve(known, GPU, 1, "vllm", Options(kv_dtype=kv_dtype)))
+    assert cache is not None and cache.block == block, source
 
 
 def test_there_are_enough_runs_that_anybody_can_look_up() -> None:

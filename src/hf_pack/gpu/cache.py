@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hf_pack.gpu.kv_form import KvForm
 from hf_pack.gpu.settings import SGLANG, Settings
 from hf_pack.weights.cache_layers import CacheLayers
 
@@ -127,10 +128,12 @@ class Cache:
         return memory / per_token / length if per_token else memory / self.state_bytes
 
 
-def cache_of(layers: tuple[CacheLayers, ...], settings: Settings) -> Cache:
-    """The cache of these layers."""
-    parallel, size = settings.tensor_parallel, settings.kv_bytes
-    groups = tuple(_group(one, parallel, size, settings) for one in layers)
+def cache_of(layers: tuple[CacheLayers, ...] | None, settings: Settings) -> Cache | None:
+    """The cache of these layers; None where they, or how much the KV dtype keeps, are not known."""
+    form = settings.kv_form
+    if layers is None or form is None:
+        return None
+    groups = tuple(_group(one, settings.tensor_parallel, form, settings) for one in layers)
     state = max((group.state for group in groups), default=0)
     token = max((group.token for group in groups), default=0)
     block = BLOCK
@@ -146,7 +149,7 @@ def cache_of(layers: tuple[CacheLayers, ...], settings: Settings) -> Cache:
     )
 
 
-def _group(one: CacheLayers, parallel: int, size: int, settings: Settings) -> Group:
+def _group(one: CacheLayers, parallel: int, form: KvForm, settings: Settings) -> Group:
     if one.kind == "state":
         conv = one.state_values // parallel * 2
         return Group(
@@ -157,7 +160,8 @@ def _group(one: CacheLayers, parallel: int, size: int, settings: Settings) -> Gr
             window=None,
         )
     if one.kind == "mla":
-        token = _MLA_FP8_WORDS if settings.kv_dtype == "fp8_ds_mla" else one.width * size
+        token = _MLA_FP8_WORDS if settings.kv_dtype == "fp8_ds_mla" else form.bytes_of(one.width, 1)
         return Group(kind="mla", layers=one.count, token=token, state=0, window=None)
     heads = max(1, one.heads // parallel)
-    return Group(kind=one.kind, layers=one.count, token=heads * one.width * size, state=0, window=one.window)
+    token = heads * form.bytes_of(one.width, 2)
+    return Group(kind=one.kind, layers=one.count, token=token, state=0, window=one.window)

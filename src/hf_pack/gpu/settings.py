@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hf_pack.gpu.catalogue import GIB, MIB, Gpu
 from hf_pack.gpu.facts import Facts, Options
+from hf_pack.gpu.kv_form import KV_FORMS, KvForm
 from hf_pack.gpu.sglang_names import SGLANG_NAMES
 from hf_pack.model.json_value import JsonObject, JsonValue
 from hf_pack.weights.cache_layers import language_config
@@ -39,7 +40,7 @@ class Settings:
     auto_fit: bool  #: max_model_len = -1: the runtime takes what fits
     memory_fraction: float
     kv_dtype: str
-    kv_bytes: int  #: of one value of the KV cache
+    kv_form: KvForm | None  #: None: nobody here knows how much this dtype keeps
     dtype: str  #: of the computation
     batched_tokens: int
     sequences: int
@@ -97,7 +98,7 @@ def resolve(facts: Facts, gpu: Gpu, count: int, runtime: str, options: Options) 
         auto_fit=auto_fit,
         memory_fraction=fraction or _default_fraction(gpu, runtime, parallel, batched),
         kv_dtype=kv_dtype,
-        kv_bytes=_kv_bytes(facts, kv_dtype, dtype),
+        kv_form=_kv_form(facts, kv_dtype, dtype),
         dtype=dtype,
         batched_tokens=batched,
         sequences=whole(given.get("max_num_seqs")) or sequences,
@@ -155,10 +156,10 @@ def _ropes(text: JsonObject) -> list[JsonObject]:
     return [rope for rope in found if rope is not None]
 
 
-def _kv_bytes(facts: Facts, kv_dtype: str, dtype: str) -> int:
+def _kv_form(facts: Facts, kv_dtype: str, dtype: str) -> KvForm | None:
     if kv_dtype == "auto":
-        return 1 if checkpoint_kv_is_fp8(facts.config) else {"float32": 4}.get(dtype, 2)
-    return 1 if kv_dtype.startswith(("fp8", "int8")) else {"float32": 4}.get(kv_dtype, 2)
+        kv_dtype = "fp8" if checkpoint_kv_is_fp8(facts.config) else dtype
+    return KV_FORMS.get(kv_dtype)
 
 
 def checkpoint_kv_is_fp8(config: JsonObject) -> bool:
