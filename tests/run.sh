@@ -12,8 +12,9 @@ if [ "${HF_PACK_HEAVY:-1}" = 1 ] && [ ! -e "$HEAVY/.done" ]; then
   "$HEAVY/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0 'transformers>=5.19,<6' && touch "$HEAVY/.done"
 fi
 
-# A third party's Hub server; its tests are skipped by name where it cannot be had.
+# A third party's Hub server and Azure's storage; tests of either are skipped by name where it cannot be had.
 [ -x .build/olah-venv/bin/olah-cli ] || "$BIN/python" -m tests.hub.olah || echo "olah could not be installed" >&2
+[ -x .build/azurite/node_modules/.bin/azurite-blob ] || "$BIN/python" -m tests.azurite || echo "Azurite could not be installed" >&2
 
 # Tests of Nix run with newer ones, too, where they can be had.
 if command -v nix-store >/dev/null && [ -z "${HF_PACK_NIXES:-}" ]; then
