@@ -36,6 +36,19 @@ def test_every_command_in_the_pages_exists() -> None:
             assert words in COMMAND_NAMES, f"{page.name}: hf-pack {words}"
 
 
+def test_the_rooms_in_the_concepts_page_are_those_of_the_code() -> None:
+    table = (ROOT / "docs" / "concepts.md").read_text().partition("## Where the code is")[2]
+    source = ROOT / "src" / "hf_pack"
+    named = {
+        name.removesuffix("/")
+        for row in re.findall(r"^\| ((?:`[a-z_./]+`(?:, )?)+) \|", table, re.MULTILINE)
+        for name in re.findall(r"`([^`]+)`", row)
+    }
+    assert all((source / name).exists() for name in named)
+    rooms = {path.name for path in source.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert rooms - named == {"data"}
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

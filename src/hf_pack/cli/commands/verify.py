@@ -136,8 +136,8 @@ COMMAND = Command(
     summary="re-hash packages against lock and store",
     description=(
         "Reads every byte of the packages' closures again, several objects at once, and names each file that is\n"
-        "not what lock and store say. With --repair, damaged objects are restored from the source, else from a binary\n"
-        "cache; with --from, no workspace is needed.\n"
+        "not what lock and store say. With --repair, damaged objects are restored from where build finds bytes (the\n"
+        "source, this machine, the Hub), else from a binary cache; with --from, no workspace is needed.\n"
         "\n"
         "What was read and found right is remembered, with the identity of its files: device, inode, size and times,\n"
         "or the fs-verity digest. With --quick, what was proved once and has not changed since is not read; with\n"
