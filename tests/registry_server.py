@@ -33,6 +33,7 @@ class Registry:
     identity_token: str = ""
     storage: str = ""  #: ``http://HOST:PORT`` that blobs are redirected to
     refuses_chunks_with: int = 0  #: an HTTP status
+    refuses_ends_with: list[int] = field(default_factory=list)  #: HTTP statuses for the next uploads that would end
     cut_after: int | None = None  #: bytes of the body of the next PATCH after which the connection breaks
     cuts: int = 0
     blobs: dict[str, bytes] = field(default_factory=dict)
@@ -142,6 +143,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(201)
             return
         upload = self.state.uploads[parts.path.rsplit("/", 1)[-1]]
+        if self.state.refuses_ends_with:
+            self._answer(self.state.refuses_ends_with.pop())
+            return
         upload += body
         digest = parse_qs(parts.query)["digest"][0]
         if digest != "sha256:" + hashlib.sha256(upload).hexdigest():

@@ -198,10 +198,10 @@ class RegistryRepository:
         url = location + ("&" if "?" in location else "?") + "digest=" + quote(digest)
         headers = {"Content-Type": _OCTETS, "Content-Length": str(size)}
         answer = self._connection.ask_once("PUT", url, headers=headers, body=body)
-        self._memory.forget(self._key(digest))
-        if answer.status in (404, 408) or answer.status >= 500:
+        if answer.status in (404, 408) or answer.status >= 500:  # it may be there still, and is asked
             answer.close()
             raise ConnectionError(f"HTTP {answer.status}")
+        self._memory.forget(self._key(digest))
         if answer.status == 201:
             answer.close()
             return body.sent

@@ -103,6 +103,14 @@ def test_another_process_goes_on_where_one_was_killed(bench: Bench) -> None:
         assert registry.blobs[digest_of(LARGE)] == LARGE
 
 
+@pytest.mark.parametrize("status", [408, 500, 503])
+def test_an_end_that_failed_is_asked_for_again_and_nothing_else(bench: Bench, status: int) -> None:
+    with running(Registry(refuses_ends_with=[status, status])) as registry:
+        assert _upload(bench.repository(registry)) == len(LARGE)
+        assert sum(one.body_size for one in registry.seen) == len(LARGE)
+        assert registry.blobs[digest_of(LARGE)] == LARGE
+
+
 def test_other_bytes_than_the_digest_s_are_refused(bench: Bench, registry: Registry) -> None:
     with pytest.raises(IntegrityError, match="other bytes"):
         bench.repository(registry).upload(digest_of(b"right"), Joined((b"wrong",)), Quiet())
