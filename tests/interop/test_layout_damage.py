@@ -63,6 +63,23 @@ def _assert_sound(root: Path, expected: set[str]) -> None:
             assert store.check(info.store_path, QUIET) == ()
 
 
+def test_another_package_under_the_tag_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sound in every byte, and not what was asked for."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    place, layout = new_place(tmp_path / "place"), tmp_path / "layout"
+    built = {name: place.package(tiny_model(seed=len(name)), name) for name in ("one", "three")}
+    for name in built:
+        place.run("export", name, "--to", "oci-layout", "--output", layout)
+    index = layout / "index.json"
+    text = index.read_text().replace("three-1", "x").replace("one-1", "three-1").replace('"x', '"one-1')
+    index.write_text(text)
+    for asked in (built["one"].store_path, "one", "one@1.0.0+0000000"):
+        with pytest.raises(Error, match=r"holds another package\n.*three-1") as caught:
+            registries.pull(f"oci-layout:{layout}:one-1.0.0_0000000", asked, store=str(tmp_path / "store"))
+        assert asked in caught.value.message
+    _assert_sound(tmp_path / "store", set())
+
+
 def test_a_layer_with_a_path_that_leads_out_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the very digest that the manifest names, so that nothing but the path is wrong."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -230,6 +230,26 @@ def test_a_truncated_object_is_refused(tmp_path: Path) -> None:
         (tmp_path / "cache" / info.url).write_bytes(whole)
 
 
+def test_a_narinfo_that_ends_early_is_refused_or_has_no_effect(tmp_path: Path) -> None:
+    tree, blobs = linked(tmp_path / "cache")
+    expected, refused = {info.store_path for info in (tree, *blobs)}, 0
+    for file in sorted((tmp_path / "cache").glob("*.narinfo")):
+        whole = file.read_bytes()
+        for left in range(0, len(whole), 11):
+            file.write_bytes(whole[:left])
+            with closing(EmbeddedStore(tmp_path / f"{file.name}-{left}")) as store:
+                try:
+                    pull(tree.store_path, store, tmp_path / "cache")
+                except Error as error:
+                    refused += 1
+                    assert any(path.digest in error.message for path in expected), error.message
+                for info in store.all_paths():
+                    assert info.store_path in expected
+                    assert store.check(info.store_path, QUIET) == ()
+        file.write_bytes(whole)
+    assert refused > 60
+
+
 def test_a_swapped_narinfo_is_refused(store: Store, tmp_path: Path) -> None:
     tree, blobs = linked(tmp_path / "cache")
     first, second = (tmp_path / "cache" / f"{blob.store_path.digest}.narinfo" for blob in blobs)

@@ -131,6 +131,16 @@ def test_a_flipped_byte_of_an_index_is_refused_or_changes_no_signed_meaning(tmp_
     assert refused > 100
 
 
+def test_an_index_that_ends_early_is_refused(tmp_path: Path) -> None:
+    place = cache(tmp_path / "cache", [entry("1.0.0+a", 1), entry("2.0.0+a", 2)])
+    index = tmp_path / "cache" / index_key("m")
+    whole = index.read_bytes()
+    for left in range(0, len(whole.rstrip()), 11):
+        index.write_bytes(whole[:left])
+        with pytest.raises(Error):
+            chosen("m", [place])
+
+
 def test_an_index_of_another_name_means_nothing(tmp_path: Path) -> None:
     place = cache(tmp_path / "cache", [entry("1.0.0+a", 1)])
     (tmp_path / "cache" / "hf-pack" / "n").mkdir()
