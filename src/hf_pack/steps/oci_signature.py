@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hf_pack.errors import HubError, PolicyError
+from hf_pack.errors import PolicyError
 from hf_pack.formats import dsse
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.oci.documents import EMPTY, MANIFEST, Descriptor, Manifest, digest_of, parse_index, parse_manifest
@@ -62,16 +62,15 @@ def vouched(repository: Repository, reference: str, store_path: StorePath, trust
 
 
 def _bundle(repository: Repository, reference: str, store_path: StorePath) -> bytes | None:
-    """Raises HubError for one that cannot be read."""
-    there = repository.manifest(reference)
-    for member in signatures_among(_members(there), store_path):
+    """What the index has as its signature; who signed it proves it. Empty for what is no bundle."""
+    for member in signatures_among(_members(repository.manifest(reference)), store_path):
         found = repository.manifest(member.digest)
         try:
-            (layer,) = () if found is None else parse_manifest(found[1]).layers
-        except ValueError as error:
-            raise HubError(f"{repository.name}: the model signature cannot be read: {error}") from None
-        if layer.size <= dsse.MOST_SIZE:  # who signed it proves it
-            return b"".join(bytes(chunk) for chunk in repository.chunks(layer.digest, 0, layer.size))
+            layers = () if found is None else parse_manifest(found[1]).layers
+        except FormatError:
+            return b""
+        if len(layers) == 1 and layers[0].size <= dsse.MOST_SIZE:
+            return b"".join(bytes(chunk) for chunk in repository.chunks(layers[0].digest, 0, layers[0].size))
     return None
 
 
