@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from textwrap import indent
 from typing import TYPE_CHECKING
@@ -160,11 +160,10 @@ def check(
     where there is no GPU to ask about, the error names what is known of the runtime's version.
     """
     options = options or Options()
-    if gpus:
-        gpus_for(gpus, memory)  # a name that nobody knows needs no model
+    named = gpus_for(gpus, memory) if gpus else None  # a name that nobody knows needs no model
     facts = facts_of(name, workspace=workspace, store=store, caches=caches, progress=progress)
     try:
-        chosen = gpus_for(gpus, memory)
+        chosen = named or gpus_for((), memory)
     except UsageError as error:
         known = _known_issues(facts, runtime, options, matrix().versions(engine_of(runtime)))
         lines = [error.message, *(indent(f"{reason.level}: {reason}", "  ") for reason in known)]
@@ -297,4 +296,5 @@ def _source(name: str) -> PathSource | HubSource | None:
 
 
 def _data(name: str) -> str:
-    return (resources.files("hf_pack") / "data" / name).read_text("utf-8")
+    found = pkgutil.get_data("hf_pack", f"data/{name}")  # importlib.resources takes longer than the answer itself
+    return (found or b"").decode()

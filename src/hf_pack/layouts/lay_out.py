@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from hf_pack.formats.hashes import Hash
-from hf_pack.layouts import hub_cache, provenance, triton
+from hf_pack.layouts import hub_cache, provenance
 from hf_pack.model.build_meta import BuildMeta
 from hf_pack.model.lock import Lock
 from hf_pack.model.manifest import Layout, Manifest
@@ -46,6 +46,8 @@ def _entries(manifest: Manifest, lock: Lock, build_meta: BuildMeta, kept: Mappin
         yield from hub_cache.entries(lock, kept, manifest.storage)
     if manifest.triton_model_name is None:
         return
+    from hf_pack.layouts import triton  # most commands look at packages and lay none out
+
     yield from triton.model_files(manifest, manifest.triton_model_name)
     if manifest.layout is Layout.SINGLE:
         yield from triton.weights(manifest, manifest.triton_model_name, lock, kept)

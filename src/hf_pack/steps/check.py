@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from hf_pack.gpu.facts import Facts
 from hf_pack.gpu.objections import Reason
 from hf_pack.gpu.settings import engine_of
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
-from hf_pack.model.published import Published
 from hf_pack.model.weight_formats import weight_format
 from hf_pack.ports import Store
 from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentence
@@ -20,6 +20,9 @@ from hf_pack.steps.summarise import model_config, quantization_of
 from hf_pack.steps.targets import Target
 from hf_pack.weights.quantization import Quantization
 from hf_pack.weights.tensor_parts import Part, WeightPart
+
+if TYPE_CHECKING:
+    from hf_pack.model.published import Published
 
 
 def known_issues(facts: Facts, runtime: str, versions: str, issues: Iterable[Issue]) -> tuple[Reason, ...]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from hf_pack.errors import SourceError
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
-from hf_pack.model.published_model import PublishedModel
 from hf_pack.model.weight_formats import WeightFormat, weight_format
 from hf_pack.steps.contents import Contents, StoredContents
-from hf_pack.steps.header_reading import read_gguf_header
 from hf_pack.steps.summarise import model_config, quantizer_config, summarise
-from hf_pack.weights import safetensors
-from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.outline import outline
-from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, loads_object
 from hf_pack.weights.weights_error import HeaderError
+
+if TYPE_CHECKING:  # what reads headers is not for packages that are locked
+    from hf_pack.model.published_model import PublishedModel
+    from hf_pack.weights.gguf import GgufHeader
+    from hf_pack.weights.safetensors import Header
 
 CONFIGS = (
     "config.json",
@@ -40,6 +41,8 @@ def summary_of_object(contents: StoredContents) -> ModelSummary:
 def published_model(contents: StoredContents) -> PublishedModel:
     """What a cache's index says of the package; of headers that cannot be read, nothing. Raises SourceError for a
     configuration that is broken."""
+    from hf_pack.model.published_model import PublishedModel
+
     configs = configs_of(contents)
     config = dict(model_config(configs))
     old = quantizer_config(configs)
@@ -92,6 +95,9 @@ def parsed(path: str, data: bytes) -> dict[str, JsonValue]:
 
 def _headers(contents: StoredContents) -> tuple[list[Header], GgufHeader | None]:
     """The headers of the weights that the store holds."""
+    from hf_pack.steps.header_reading import read_gguf_header
+    from hf_pack.weights import safetensors
+
     headers: list[Header] = []
     gguf: GgufHeader | None = None
     for path, digest in contents.files.items():

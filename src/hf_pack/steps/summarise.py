@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from hf_pack.model.lock import ModelSummary
 from hf_pack.weights.cache_layers import shape_of
-from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.licence import disagreements, licence_of, spdx
 from hf_pack.weights.mistral_params import config_of_params
 from hf_pack.weights.model_facts import model_facts
 from hf_pack.weights.quantization import Quantization, detect
-from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue
 from hf_pack.weights.tensor_parts import weight_parts
+
+if TYPE_CHECKING:
+    from hf_pack.weights.gguf import GgufHeader
+    from hf_pack.weights.safetensors import Header
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 

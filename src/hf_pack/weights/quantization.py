@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hf_pack.weights.gguf import GgufHeader
 from hf_pack.weights.model_facts import language_configs
 from hf_pack.weights.quantization_scheme import (
     UNKNOWN,
@@ -21,8 +21,11 @@ from hf_pack.weights.quantization_scheme import (
     torchao_type,
 )
 from hf_pack.weights.quantized_tensors import TensorScheme, packed_bits, scheme_of
-from hf_pack.weights.safetensors import Header
 from hf_pack.weights.strict_json import JsonValue, child, whole
+
+if TYPE_CHECKING:
+    from hf_pack.weights.gguf import GgufHeader
+    from hf_pack.weights.safetensors import Header
 
 Config = Mapping[str, JsonValue]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from hf_pack.weights.safetensors import Header, Tensor
+if TYPE_CHECKING:
+    from hf_pack.weights.safetensors import Header, Tensor
 
 _FP8 = frozenset({"F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ"})
 _INT32 = frozenset({"I32"})

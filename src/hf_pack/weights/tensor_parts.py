@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from hf_pack.weights.safetensors import Header, Tensor
+if TYPE_CHECKING:
+    from hf_pack.weights.safetensors import Header, Tensor
 
 
 class Part(StrEnum):
