@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from hf_pack.adapters.object_storage.keys import require_inside
 from hf_pack.adapters.object_storage.parts import MIB, part_size_of
 from hf_pack.errors import Error, HubError
 from hf_pack.ports import SMALL, Progress, Readable
@@ -80,8 +81,7 @@ class CloudStorage:
         """See :class:`hf_pack.ports.ObjectStorage`. obstore itself goes on after a broken connection."""
         import obstore
 
-        if any(part in ("", ".", "..") for part in key.split("/")):
-            raise HubError(f"{self._name}: a narinfo leads out of the cache: {key[:100]!r}")
+        require_inside(self._name, key)
         end = self.size_of(key) if size is None else offset + size
         if end is None:
             raise HubError(f"{self._name}: {key}: is not there")

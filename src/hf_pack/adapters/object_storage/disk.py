@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hf_pack import durable
+from hf_pack.adapters.object_storage.keys import leads_out
 from hf_pack.disk.write_aside import write_aside
 from hf_pack.errors import HubError
-from hf_pack.model.file_names import shown
 from hf_pack.ports import SMALL, Progress, Readable
 
 _CHUNK = 1 << 18  #: stays in a core's cache until it is written
@@ -102,7 +102,7 @@ class DiskStorage:
         # A narinfo is a stranger's: it must not have this machine read what lies elsewhere on it.
         place = self._root / key
         if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(self._root)):
-            raise HubError(f"{self.name}: a narinfo leads out of the cache: {shown(key)}")
+            raise leads_out(self.name, key)
         return place
 
     @contextmanager

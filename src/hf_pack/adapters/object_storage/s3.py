@@ -9,6 +9,7 @@ from functools import cached_property
 from threading import Lock, Semaphore
 from typing import Any
 
+from hf_pack.adapters.object_storage.keys import require_inside
 from hf_pack.adapters.object_storage.parts import MIB, in_order, part_size_of, parts_of
 from hf_pack.errors import HubError, IntegrityError, UsageError
 from hf_pack.ports import SMALL, Progress, Readable
@@ -87,8 +88,7 @@ class S3Storage:
 
     def chunks(self, key: str, offset: int, size: int | None) -> Iterator[bytes]:
         """Goes on after a broken connection from where it broke, as long as every try brings something."""
-        if any(part in ("", ".", "..") for part in key.split("/")):
-            raise HubError(f"{self._name}: a narinfo leads out of the cache: {key[:100]!r}")
+        require_inside(self._name, key)
         if size is None:
             whole = self.size_of(key)
             if whole is None:

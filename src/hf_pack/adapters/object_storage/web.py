@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from urllib3 import Retry
 
+from hf_pack.adapters.object_storage.keys import leads_out
 from hf_pack.errors import HubError
-from hf_pack.model.file_names import shown
 from hf_pack.ports import SMALL, Progress, Readable
 from hf_pack.web_bodies import Stretch, received
 from hf_pack.web_pool import Answer, WebPool, failure, is_unknown_name
@@ -153,7 +153,7 @@ class WebStorage:
         except ValueError:
             url = ""
         if not url.startswith(self._base):
-            raise HubError(f"{self._name}: a narinfo leads out of the cache: {shown(key)}")
+            raise leads_out(self._name, key)
         return url
 
     def _failed(self, key: str, error: OSError) -> HubError:
