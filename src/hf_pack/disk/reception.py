@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 from typing import Protocol
@@ -78,6 +78,17 @@ def receiving(blob: Blob, store: Destination) -> Iterator[StagedReception | None
             yield reception
         finally:
             reception.close()
+
+
+@contextmanager
+def receiving_within(
+    way_in: AbstractContextManager[None], blob: Blob, store: Destination
+) -> Iterator[StagedReception | None]:
+    """:func:`receiving`, begun within ``way_in``, which is not around what the caller does with the reception."""
+    with ExitStack() as opened:
+        with way_in:
+            reception = opened.enter_context(receiving(blob, store))
+        yield reception
 
 
 class StagedReception:

@@ -7,7 +7,7 @@ the temporary roots and the collector's socket are Nix's own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,12 +150,10 @@ class EmbeddedStore(ObjectsOnDisk):
     def receive(self, blob: Blob, *, repair: bool = False) -> Iterator[Reception | None]:
         """See :class:`hf_pack.ports.Store`. What is here of a blob stays for a week when it is not finished."""
         from hf_pack.adapters.embedded.destination import EmbeddedDestination
-        from hf_pack.disk.reception import receiving
+        from hf_pack.disk.reception import receiving_within
 
-        with self.session(), ExitStack() as open_reception:
-            with self._writing("receive a file"):  # not around what the caller does with the reception
-                destination = EmbeddedDestination(self._blobs, repair=repair)
-                reception = open_reception.enter_context(receiving(blob, destination))
+        destination = EmbeddedDestination(self._blobs, repair=repair)
+        with self.session(), receiving_within(self._writing("receive a file"), blob, destination) as reception:
             yield reception
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:

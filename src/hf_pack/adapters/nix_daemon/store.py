@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from threading import Event
@@ -156,12 +156,10 @@ class NixDaemonStore(ObjectsOnDisk):
     def receive(self, blob: Blob, *, repair: bool = False) -> Iterator[Reception | None]:
         """See :class:`hf_pack.ports.Store`. What is here of a blob stays for a week when it is not finished."""
         from hf_pack.adapters.nix_daemon.receiving import DaemonDestination
-        from hf_pack.disk.reception import receiving
+        from hf_pack.disk.reception import receiving_within
 
-        with self.session(), ExitStack() as open_reception:
-            with self._writing("receive a file"):  # not around what the caller does with the reception
-                destination = DaemonDestination(self._blobs, self._state, repair=repair)
-                reception = open_reception.enter_context(receiving(blob, destination))
+        destination = DaemonDestination(self._blobs, self._state, repair=repair)
+        with self.session(), receiving_within(self._writing("receive a file"), blob, destination) as reception:
             yield reception
 
     def add_tree(self, plan: Plan, progress: Progress) -> AddedTree:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -32,15 +32,11 @@ class Streamer:
         with self.writing("hash the source"):
             return hash_files(files, self.identities, progress)
 
-    @contextmanager
-    def hold(self, blob: Blob) -> Iterator[Reception | None]:
+    def hold(self, blob: Blob) -> AbstractContextManager[Reception | None]:
         """See :class:`hf_pack.ports.TreeStreamer`."""
-        from hf_pack.disk.reception import receiving
+        from hf_pack.disk.reception import receiving_within
 
-        with ExitStack() as open_reception:
-            with self.writing("receive a file"):  # not around what the caller does with the reception
-                reception = open_reception.enter_context(receiving(blob, self.held))
-            yield reception
+        return receiving_within(self.writing("receive a file"), blob, self.held)
 
     def add_tree(
         self, plan: Plan, files: Mapping[Blob, Path], progress: Progress, *, repair: bool = False
