@@ -96,7 +96,7 @@ def test_the_environment_is_written_once_and_then_the_users(place: Place) -> Non
     assert place.json("export", "--to", "flox")["written"] == []
     assert manifest.read_text().endswith("# mine\n")
     ignored = (place.workspace / ".gitignore").read_text().splitlines()
-    assert {"result-*", ".flox/cache/", ".flox/log/", ".flox/run/"} <= set(ignored)
+    assert {"/result", "result-*", ".flox/cache/", ".flox/log/", ".flox/run/"} <= set(ignored)
 
 
 @pytest.mark.parametrize("name", ["default", "my-flake"])

@@ -365,3 +365,4 @@ def test_a_build_that_was_damaged_here_is_not_published(place: Place, server: Se
     for shape in ("modelpack", "image"):
         said = place.run("publish", built.store_path, "--to", server.url("damaged"), "--as", shape, code=5)
         assert "extra.safetensors" in said or hashlib.sha256(EXTRA).hexdigest() in said
+        assert f"hint: hf-pack verify {built.store_path} --repair" in said

@@ -19,7 +19,7 @@ from hf_pack.model.workspace_template import FILE_NAME, NEW_TEXT
 MODELS = "models"
 BUILD_META = "build-meta"
 
-_IGNORED_BY_GIT = (b"result-*", b"*" + durable.SUFFIX.encode())
+_IGNORED_BY_GIT = (b"/result", b"result-*", b"*" + durable.SUFFIX.encode())
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _IN_KEPT_FILES = re.compile(rf"{MODELS}/([^/]+)\.files/.+")
 

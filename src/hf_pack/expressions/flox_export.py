@@ -15,7 +15,7 @@ from hf_pack.expressions.nix_texts import PACKAGE_BODY
 DATA = "nix"  #: directory of the data, from the repository's root
 
 #: What git must not see: links to builds, and what flox itself writes.
-IGNORED = ("result-*", ".flox/cache/", ".flox/log/", ".flox/run/")
+IGNORED = ("/result", "result-*", ".flox/cache/", ".flox/log/", ".flox/run/")
 
 _MANIFEST = """\
 # The environment in which these packages are built. Publishing wants at least one package in it, and its lockfile:

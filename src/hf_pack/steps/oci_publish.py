@@ -124,7 +124,10 @@ def publish(
         member, data, blobs = signature_member(package.bundle, package.store_path)
         contents |= {digest_of(blob): Joined((blob,)) for blob in blobs}
         members.append(("signature", member, data))
-    sent, uploaded = _send(contents, repository, progress)
+    try:
+        sent, uploaded = _send(contents, repository, progress)
+    except IntegrityError as error:  # of a file, by those who know no package
+        raise IntegrityError(error.message, hint=f"hf-pack verify {package.store_path} --repair") from None
     for name, _, data in members:
         alias = tag + MODEL_PACK_TAG if name == "modelpack" and tags_artifact else None
         repository.put_manifest(MANIFEST, data, alias)

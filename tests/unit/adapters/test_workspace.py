@@ -35,7 +35,7 @@ def test_it_is_the_port(workspace: WorkspaceOnDisk) -> None:
 def test_create_makes_the_files_of_a_workspace(workspace: WorkspaceOnDisk) -> None:
     names = sorted(path.name for path in workspace.root.iterdir())
     assert names == [".gitignore", "build-meta", "hf-pack.toml", "models"]
-    assert (workspace.root / ".gitignore").read_text() == "result-*\n*.hf-pack-tmp\n"
+    assert (workspace.root / ".gitignore").read_text() == "/result\nresult-*\n*.hf-pack-tmp\n"
     text = (workspace.root / "hf-pack.toml").read_text()
     assert workspace_document.parse(text) == workspace_document.WorkspaceSettings()
 
@@ -43,9 +43,9 @@ def test_create_makes_the_files_of_a_workspace(workspace: WorkspaceOnDisk) -> No
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("a", "a\nresult-*\n*.hf-pack-tmp\n"),
-        ("a\r\nresult-*\r\n", "a\r\nresult-*\r\n*.hf-pack-tmp\n"),
-        ("*.hf-pack-tmp\nresult-*\n", "*.hf-pack-tmp\nresult-*\n"),
+        ("a", "a\n/result\nresult-*\n*.hf-pack-tmp\n"),
+        ("a\r\n/result\r\nresult-*\r\n", "a\r\n/result\r\nresult-*\r\n*.hf-pack-tmp\n"),
+        ("*.hf-pack-tmp\nresult-*\n/result\n", "*.hf-pack-tmp\nresult-*\n/result\n"),
     ],
 )
 def test_create_adds_to_a_gitignore(tmp_path: Path, before: str, after: str) -> None:

@@ -195,6 +195,5 @@ class _Proved:
     def _require(self, found: str) -> None:
         if f"sha256:{found}" != self.digest:
             raise IntegrityError(
-                f"a file has other bytes than its digest says\n  expected {self.digest}, found sha256:{found}",
-                hint="hf-pack verify NAME",
+                f"a file has other bytes than its digest says\n  expected {self.digest}, found sha256:{found}"
             )

@@ -209,8 +209,7 @@ class RegistryRepository:
         if error.code == "DIGEST_INVALID":
             raise IntegrityError(
                 f"{self.name}: a file has other bytes than its digest says\n"
-                f"  expected {digest}, found {_digest_of(contents)}",
-                hint="hf-pack verify NAME",
+                f"  expected {digest}, found {_digest_of(contents)}"
             )
         raise error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,4 +41,5 @@ class StoredFile:
             os.close(fd)
 
     def _failed(self, problem: str) -> StoreError:
-        return StoreError(f"a file of the store cannot be read\n  {self.path}: {problem}", hint="hf-pack verify NAME")
+        hint = f"hf-pack verify {shlex.quote(str(self.path))} --repair"
+        return StoreError(f"a file of the store cannot be read\n  {self.path}: {problem}", hint=hint)
