@@ -28,6 +28,11 @@ def test_a_name_that_nobody_knows_is_said(bare: Place) -> None:
     assert bare.run("gpu", "L4", "--matrix").code == 2
 
 
+def test_a_package_is_checked_by_its_lock_before_it_is_built(place: Place) -> None:
+    place.done("add", place.cache, "--storage", "self-contained")
+    assert place.done("check", "tiny-llm", "--gpu", "L4", "--json").document["label"] == "tiny-llm"
+
+
 def test_a_dtype_whose_width_nobody_knows_is_refused(bare: Place) -> None:
     for option, word in (("--kv-dtype", "banana"), ("--dtype", "bf16")):
         ran = bare.run("check", "some/model", "--gpu", "L4", option, word)

@@ -125,8 +125,7 @@ def facts_of(
     Of the Hub only configuration and headers are read, of ``caches`` (URLs) only what their indexes list. Raises
     UsageError, LockError, StoreError, SourceError, HubError.
     """
-    from hf_pack.steps.check import facts_of_target
-    from hf_pack.steps.targets import resolve
+    from hf_pack.steps.check import facts_of_name
 
     place = wiring.optional_workspace(Path(workspace))
     if caches:
@@ -138,8 +137,7 @@ def facts_of(
         from hf_pack.steps.source_facts import facts_of_source
 
         return facts_of_source(wiring.AnySources(Path(workspace).absolute(), progress).open(asked))
-    opened = wiring.open_store(store)
-    return facts_of_target(resolve(name, place, opened), opened)
+    return facts_of_name(name, place, wiring.open_store(store))
 
 
 def check(

@@ -11,13 +11,15 @@ from hf_pack.gpu.settings import engine_of
 from hf_pack.model.json_value import JsonObject
 from hf_pack.model.lock import ModelSummary
 from hf_pack.model.weight_formats import weight_format
-from hf_pack.ports import Store
+from hf_pack.ports import Store, Workspace
 from hf_pack.runtimes.known_issues import Issue, ModelSigns, find, mend, sentence
 from hf_pack.steps.contents import LockedContents, StoredContents, stored_contents
+from hf_pack.steps.locate import required
 from hf_pack.steps.package_model import configs_of, engine_parameters, summary_of_object
-from hf_pack.steps.packages import Package
+from hf_pack.steps.packages import Package, load
 from hf_pack.steps.summarise import model_config, quantization_of
-from hf_pack.steps.targets import Target
+from hf_pack.steps.targets import resolve
+from hf_pack.steps.workspace_files import find_name
 from hf_pack.weights.quantization import Quantization
 from hf_pack.weights.tensor_parts import Part, WeightPart
 
@@ -42,14 +44,16 @@ def known_issues(facts: Facts, runtime: str, versions: str, issues: Iterable[Iss
     )
 
 
-def facts_of_target(target: Target, store: Store) -> Facts:
-    """Facts of a workspace's package (its lock knows them), or of an object of the store (its headers are read).
+def facts_of_name(name: str, workspace: Workspace | None, store: Store) -> Facts:
+    """Facts of a workspace's package (its lock knows them, built or not), or of an object of the store (its headers are
+    read).
 
-    Raises StoreError, LockError, SourceError.
+    Raises UsageError, ManifestError, LockError, StoreError, SourceError.
     """
-    if target.package is not None:
-        return facts_of_package(target.package, store)
-    return facts_of_object(stored_contents(target.store_path, store))
+    if "/" in name or "@" in name:
+        return facts_of_object(stored_contents(resolve(name, workspace, store).store_path, store))
+    workspace = required(workspace, name)
+    return facts_of_package(load(workspace, find_name(workspace, name)), store)
 
 
 def facts_of_package(package: Package, store: Store) -> Facts:
