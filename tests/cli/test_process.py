@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -50,6 +51,17 @@ def test_a_terminal_that_cannot_show_a_character_gets_the_line(place: Place) -> 
     done = subprocess.run([*PROGRAM, "plan", "tiny-llm"], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "config.pbtxt  609 B" in done.stdout
+
+
+def test_a_path_that_is_no_text_is_printed_as_it_is(place: Place) -> None:
+    place.add()
+    store = place.home / os.fsdecode(b"s\xff")
+    options = ("tiny-llm", "--store", os.fsencode(store))
+    subprocess.run([*PROGRAM, "build", *options], check=True, capture_output=True)
+    done = subprocess.run([*PROGRAM, "path", *options], check=True, capture_output=True)
+    assert Path(os.fsdecode(done.stdout[:-1])).is_dir() and b"/s\xff/" in done.stdout
+    done = subprocess.run([*PROGRAM, "path", *options, "--json"], check=True, capture_output=True)
+    assert Path(json.loads(done.stdout)["real_path"]).is_dir()
 
 
 @pytest.mark.parametrize(("shell", "check"), [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
 import difflib
 import errno
 import io
-import json
 import os
 import re
 import shlex
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hf_pack.cli.command import EXIT_CODES, add_to
-from hf_pack.cli.output import plain, with_store
+from hf_pack.cli.output import as_it_is, print_json, with_store
 from hf_pack.errors import Error, UsageError
 
 COMMAND_NAMES = (
@@ -85,9 +85,10 @@ def build_parser(names: Sequence[str] = COMMAND_NAMES) -> argparse.ArgumentParse
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
     _open_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
+    codecs.register_error("hf_pack", as_it_is)
+    for stream, errors in ((sys.stdout, "hf_pack"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character still gets the line
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=errors)
     try:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
@@ -172,8 +173,8 @@ def report(error: Error, *, as_json: bool, store: str | None = None) -> None:
     hint = with_store(error.hint, store)
     if as_json:
         stated: dict[str, object] = {"type": type(error).__name__, "message": error.message, "hint": hint}
-        document = {"error": stated | ({"findings": plain(error.findings)} if error.findings else {})}
-        print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+        document = {"error": stated | ({"findings": error.findings} if error.findings else {})}
+        print_json(document)
         return
     print(f"error: {error.message}", file=sys.stderr)
     if hint:

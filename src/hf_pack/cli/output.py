@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import sys
@@ -33,7 +34,18 @@ def count_words(number: int, noun: str, nouns: str = "") -> str:
 
 def print_json(document: object) -> None:
     """Canonical JSON on stdout: sorted keys, two spaces, UTF-8."""
-    print(json.dumps(plain(document), indent=2, sort_keys=True, ensure_ascii=False))
+    text = json.dumps(plain(document), indent=2, sort_keys=True, ensure_ascii=False)
+    print(text.encode(errors="backslashreplace").decode())  # what is no UTF-8 in a path, as JSON escapes it
+
+
+def as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
+    """How a codec writes a character that it lacks: a path's bytes that are no text as they are, others escaped."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    one = error.object[error.start]
+    if "\udc80" <= one <= "\udcff":
+        return os.fsencode(one), error.start + 1
+    return one.encode("ascii", "backslashreplace"), error.start + 1
 
 
 def plain(value: object) -> object:
