@@ -88,8 +88,8 @@ def model_config(configs: Mapping[str, Mapping[str, JsonValue]]) -> Mapping[str,
 
     ``params.json`` is packaged with the consolidated weights that it is of (:mod:`hf_pack.model.selection`).
     """
-    config, params = configs.get("config.json", {}), configs.get("params.json")
-    return config if params is None else config_of_params(params, config)
+    config, params = configs.get("config.json", {}), configs.get("params.json", {})
+    return config_of_params(params, config) if "dim" in params else config or params  # others have a file so named too
 
 
 def quantizer_config(configs: Mapping[str, Mapping[str, JsonValue]]) -> Mapping[str, JsonValue] | None:

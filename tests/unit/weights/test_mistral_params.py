@@ -47,6 +47,10 @@ def test_params_win_over_the_configuration_beside_them() -> None:
     assert shape_of(model_config({"config.json": beside})).hidden_size == 1
 
 
+def test_a_file_of_that_name_that_is_not_mistrals_says_nothing_of_the_shape() -> None:
+    assert model_facts(model_config({"params.json": {"stop": ["</s>"]}}), None).architectures == ()
+
+
 def test_windows_repeat_over_the_layers() -> None:
     layers = shape_of(config_of_params({**DENSE, "sliding_window": [None, 32768, 32768, 32768]}, {})).layers
     full = CacheLayers(kind="full", count=10, heads=8, width=256)
