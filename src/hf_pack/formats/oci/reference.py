@@ -13,6 +13,7 @@ DOCKER_HUB = "docker.io"
 
 # distribution-spec 1.1, "Pulling manifests"; a registry is a host with an optional port.
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+_LOCAL = re.compile(r"(?:(?:.+\.)?localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?")
 _REPOSITORY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
@@ -56,9 +57,7 @@ class Reference:
     @property
     def is_local(self) -> bool:
         """Whether it is this machine: registries there speak plain HTTP."""
-        host = self.registry.rpartition(":")[0] if not self.registry.endswith("]") else self.registry
-        host = host or self.registry
-        return host in ("localhost", "[::1]") or host.startswith("127.") or host.endswith(".localhost")
+        return _LOCAL.fullmatch(self.registry) is not None
 
 
 def tag_of_version(version: str) -> str:

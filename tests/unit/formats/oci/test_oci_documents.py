@@ -61,7 +61,21 @@ def test_what_is_no_address_is_refused_without_saying_a_password(text: str) -> N
 
 @pytest.mark.parametrize(
     ("registry", "local"),
-    [("localhost:5000", True), ("127.0.0.1", True), ("[::1]:80", True), ("local.example", False), ("10.0.0.1", False)],
+    [
+        ("localhost", True),
+        ("localhost:5000", True),
+        ("r.localhost", True),
+        ("127.0.0.1", True),
+        ("127.1.2.3:80", True),
+        ("[::1]", True),
+        ("[::1]:80", True),
+        ("local.example", False),
+        ("localhost.example:80", False),
+        ("127.example", False),
+        ("127.0.0.1.example:80", False),
+        ("10.0.0.1", False),
+        ("[::2]:80", False),
+    ],
 )
 def test_only_this_machine_is_local(registry: str, local: bool) -> None:
     assert Reference(registry=registry, repository="a").is_local is local
