@@ -67,14 +67,14 @@ def test_another_package_under_the_tag_is_refused(tmp_path: Path, monkeypatch: p
     """Sound in every byte, and not what was asked for."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     place, layout = new_place(tmp_path / "place"), tmp_path / "layout"
-    built = {name: place.package(tiny_model(seed=len(name)), name) for name in ("one", "three")}
+    built = {name: place.package(tiny_model(seed=len(name)), name) for name in ("one", "one-too")}
     for name in built:
         place.run("export", name, "--to", "oci-layout", "--output", layout)
     index = layout / "index.json"
-    text = index.read_text().replace("three-1", "x").replace("one-1", "three-1").replace('"x', '"one-1')
+    text = index.read_text().replace("one-too-1", "x").replace("one-1", "one-too-1").replace('"x', '"one-1')
     index.write_text(text)
     for asked in (built["one"].store_path, "one", "one@1.0.0+0000000"):
-        with pytest.raises(Error, match=r"holds another package\n.*three-1") as caught:
+        with pytest.raises(Error, match=r"holds another package\n.*one-too-1") as caught:
             registries.pull(f"oci-layout:{layout}:one-1.0.0_0000000", asked, store=str(tmp_path / "store"))
         assert asked in caught.value.message
     _assert_sound(tmp_path / "store", set())

@@ -217,7 +217,8 @@ def _look_up(source: str, name: str, plain_http: bool) -> _Named:
     begins = f"{pname}-{version}{at and '-'}" if pname else ""
     opened = _opened(source, plain_http, default=tag_of_version(version) if version else "latest")
     found = oci_pull.look_up(opened.repository, opened.reference)
-    if found.package is not None and not f"{found.package.store_path.name}-".startswith(begins):
+    is_another = pname and found.pname not in (None, pname)
+    if found.package is not None and (is_another or not f"{found.package.store_path.name}-".startswith(begins)):
         raise UsageError(f"{source} holds another package\n  expected {name}, found {found.package.store_path}")
     return _Named(repository=opened.repository, reference=opened.reference, found=found, expected=expected)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hf_pack.errors import HubError, IntegrityError, UsageError
+from hf_pack.expressions.model_pack import TITLE
 from hf_pack.expressions.oci_package import BlobPlace, ShippedPackage, plan_of, read_package
 from hf_pack.formats.format_error import FormatError
 from hf_pack.formats.oci.documents import (
@@ -54,6 +55,11 @@ class Found:
     digest: str
     manifest: Manifest
     package: ShippedPackage | None
+
+    @property
+    def pname(self) -> str | None:
+        """The package's name, as whoever published it says."""
+        return self.manifest.annotations.get(TITLE)
 
 
 def look_up(repository: Repository, reference: str) -> Found:
