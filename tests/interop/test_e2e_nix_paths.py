@@ -123,13 +123,13 @@ def test_another_store_takes_the_packages_without_signatures(place: Place, tmp_p
     expected = {*paths, *_blobs(place)}
     assert set(nix_lines(other, "--query", "--requisites", *paths)) == expected
     # Nix takes them for their content address alone: without it, or with a wrong one, it refuses.
-    for address, said in ((None, "lacks a valid signature"), ("fixed:r:sha256:" + "1" * 52, "lacks a valid signature")):
+    for address in (None, "fixed:r:sha256:" + "1" * 52):
         with closing(sqlite3.connect(place.store / "nix/var/nix/db/db.sqlite")) as database:
             database.execute("update ValidPaths set ca = ? where path = ?", (address, paths[0]))
             database.commit()
         another = tmp_path / f"another-{address is None}"
         refused = nix(another, "copy", "--from", str(place.store), paths[0], program="nix", check=False)
-        assert said in refused
+        assert "lacks a valid signature" in refused or "lacks a signature by a trusted key" in refused  # 2.8, 2.34
 
 
 @pytest.fixture(scope="module")
