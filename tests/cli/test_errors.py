@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,14 @@ def test_a_path_that_no_manifest_can_hold(place: Place) -> None:
     ran = place.run("add", odd)
     assert (ran.code, ran.out) == (2, "") and ": a manifest is UTF-8, this path is not\n" in ran.err
     assert list((place.workspace / "models").iterdir()) == []
+
+
+def test_an_archive_is_not_for_a_terminal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.build()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    ran = place.run("export", "tiny-llm", "--to", "tar", "--output", "-")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: an archive is not for a terminal\nhint: --output FILE.tar, or a pipe\n"
 
 
 def test_a_bad_manifest_says_all_its_problems_and_nothing_is_written(place: Place) -> None:

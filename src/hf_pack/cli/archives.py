@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from hf_pack.cli.output import count_words, print_json, size_words, talk
@@ -28,6 +29,8 @@ def to_archive(arguments: argparse.Namespace) -> int:
     output = arguments.output or DEFAULT
     if output == STDOUT and arguments.json:
         raise UsageError("the archive and --json cannot both go to stdout", hint="--output FILE.tar")
+    if output == STDOUT and sys.stdout.isatty():
+        raise UsageError("an archive is not for a terminal", hint="--output FILE.tar, or a pipe")
     archived = api.export_archive(
         arguments.names or chosen(arguments),
         output,
