@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -247,16 +247,23 @@ def test_a_process_of_nix_that_dies_of_what_a_substituter_sends_is_passed_over(p
 
 def _kill_client(port: int) -> None:
     """End the process of ours that has this end of a connection on loopback."""
-    (inode,) = (
+    (inode,) = {
         columns[9]
         for columns in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
         if columns[1] == f"0100007F:{port:04X}"
-    )
-    for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text().split():
-            links = {str(entry.readlink()) for entry in Path(f"/proc/{child}/fd").iterdir()}
-            if f"socket:[{inode}]" in links:
-                os.kill(int(child), signal.SIGKILL)
+    }
+    (client,) = (process for process in Path("/proc").glob("[0-9]*") if f"socket:[{inode}]" in _open_in(process))
+    os.kill(int(client.name), signal.SIGKILL)
+
+
+def _open_in(process: Path) -> set[str]:
+    """What a process has open; processes and files come and go meanwhile."""
+    found = set()
+    with suppress(OSError):
+        for entry in (process / "fd").iterdir():
+            with suppress(OSError):
+                found.add(str(entry.readlink()))
+    return found
 
 
 def test_a_substituter_that_cannot_be_asked_is_passed_over(place: Place, tmp_path: Path) -> None:
