@@ -45,6 +45,11 @@ class PartialFile:
             return self._parts.missing
 
     @property
+    def lacking(self) -> int:
+        """The number of bytes that are not on disk yet; some of them may be here."""
+        return self._parts.lacking
+
+    @property
     def received(self) -> int:
         """The number of bytes that are here."""
         with self._turn:

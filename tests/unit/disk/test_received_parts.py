@@ -55,6 +55,7 @@ def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
         here.add(index, size)
         here.record(here.end(index))
     here.add(1, 5)  # here, and not recorded
+    assert here.lacking == 35 - 10 - 3 - 5
     here.close()
     again = ReceivedParts.open(path, 35)
     assert again is not None
