@@ -15,14 +15,15 @@ from hf_pack.disk.object_hash import hash_tree
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.manifest import Allow, PathSource
 from hf_pack.ports import Progress, Sources, Store, Workspace
-from hf_pack.steps import add as adding
-from hf_pack.steps import lock as locking
-from hf_pack.steps import packages, realise, repair, targets
-from hf_pack.steps import verify as verifying
-from hf_pack.steps.fetch import Places
-from hf_pack.steps.gates import Guard
-from hf_pack.steps.packages import Package
-from hf_pack.steps.propose import Wishes
+from hf_pack.steps.building import realise, repair
+from hf_pack.steps.building import verify as verifying
+from hf_pack.steps.building.fetch import Places
+from hf_pack.steps.inspecting.gates import Guard
+from hf_pack.steps.locking import add as adding
+from hf_pack.steps.locking import lock as locking
+from hf_pack.steps.locking.propose import Wishes
+from hf_pack.steps.workspace import packages, targets
+from hf_pack.steps.workspace.packages import Package
 
 NO_WISHES = Wishes()
 NOTHING_ALLOWED = Allow()

@@ -44,6 +44,11 @@ IMPURE_MODULES = {
     "random", "secrets", "sqlite3", "sys", "platform", "getpass", "glob", "threading", "multiprocessing",
 }  # fmt: skip
 MOST_LINES = 500
+#: The groups of steps; each may import from those before it.
+STEPS = (
+    "workspace", "inspecting", "stored", "trust", "caches", "building", "advice", "comparing", "locking", "registries",
+    "serving", "exporting",
+)  # fmt: skip
 
 
 def room_of(path: Path) -> str:
@@ -80,6 +85,20 @@ def test_adapters_do_not_import_each_other(path: Path) -> None:
         name.split(".")[2] for name in imports(ast.parse(path.read_text())) if name.startswith("hf_pack.adapters.")
     }
     assert others <= {own}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_steps_import_only_from_groups_before_theirs(path: Path) -> None:
+    parts = path.relative_to(PACKAGE).parts
+    if parts[0] != "steps":
+        return
+    before = STEPS[: STEPS.index(parts[1])] if len(parts) > 2 else ()
+    names = [name.split(".") for name in imports(ast.parse(path.read_text())) if name.startswith("hf_pack.steps.")]
+    assert {name[2] for name in names} & set(STEPS) <= {*before, parts[1]}
+
+
+def test_every_group_of_steps_has_its_place() -> None:
+    assert {path.parent.name for path in MODULES if path.parent.parent == PACKAGE / "steps"} == set(STEPS)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
         WantedBlob,
         Workspace,
     )
-    from hf_pack.steps.fetch import Elsewhere, Places
-    from hf_pack.steps.gates import Guard
-    from hf_pack.steps.lock_checks import Knowledge
-    from hf_pack.steps.trust import Trust
+    from hf_pack.steps.building.fetch import Elsewhere, Places
+    from hf_pack.steps.inspecting.gates import Guard
+    from hf_pack.steps.locking.lock_checks import Knowledge
+    from hf_pack.steps.trust.trust import Trust
 
 STORE_VARIABLE = "HF_PACK_STORE"
 TRUST_VARIABLE = "HF_PACK_TRUSTED_KEYS"
@@ -135,7 +135,7 @@ def open_places(
     workspace: Workspace, store: Store, progress: Progress, *, offline: bool = False, limit_rate: int | None = None
 ) -> Places:
     """Where a build into ``store`` may find bytes; ``limit_rate`` caps the Hub and mirrors, in bytes a second."""
-    from hf_pack.steps.fetch import Places
+    from hf_pack.steps.building.fetch import Places
 
     return Places(
         disk=open_sources(workspace, progress),
@@ -158,7 +158,7 @@ def _elsewhere(
     from hf_pack.adapters.hub.settings import client_limits, client_settings
     from hf_pack.adapters.hub.transports import hub_transports
     from hf_pack.adapters.object_storage.opening import UnknownKindError
-    from hf_pack.steps.fetch import Elsewhere, passed_over
+    from hf_pack.steps.building.fetch import Elsewhere, passed_over
 
     settings = client_settings()
     notes: list[str] = []
@@ -224,7 +224,7 @@ def read_trust(keys: Sequence[str], policy: SignaturePolicy | None, workspace: W
     from hf_pack.adapters.key_files import trusted_key
     from hf_pack.adapters.signing.trusted import bundle_verifier
     from hf_pack.model.signature_policy import SignaturePolicy
-    from hf_pack.steps.trust import Trust
+    from hf_pack.steps.trust.trust import Trust
 
     settings = None if workspace is None else read_settings(workspace).policy
     wanted = policy or (None if settings is None else settings.signatures) or SignaturePolicy.WARN
@@ -312,8 +312,8 @@ def runtime_knowledge() -> Knowledge:
     from hf_pack.runtimes.engine_schema import EngineSchema, parse_schema, schema_of
     from hf_pack.runtimes.engine_source import FILES, engine_keys
     from hf_pack.runtimes.known_issues import Issue, parse_issues
-    from hf_pack.steps.engine_parameters import Schemas
-    from hf_pack.steps.lock_checks import Knowledge
+    from hf_pack.steps.locking.engine_parameters import Schemas
+    from hf_pack.steps.locking.lock_checks import Knowledge
 
     data = resources.files("hf_pack") / "data"
 
@@ -341,7 +341,7 @@ def runtime_knowledge() -> Knowledge:
 def open_guard(workspace: Workspace) -> Guard:
     """Who looks into pickles, and what the workspace's policy denies. Raises ManifestError."""
     from hf_pack.adapters.pickle_scanner import FicklingScanner
-    from hf_pack.steps.gates import Guard
+    from hf_pack.steps.inspecting.gates import Guard
 
     return Guard(scanner=FicklingScanner(), denied=read_settings(workspace).policy.deny)
 

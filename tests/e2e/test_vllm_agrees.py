@@ -21,7 +21,7 @@ from hf_pack.api import checking
 from hf_pack.gpu.catalogue import GIB, Gpu
 from hf_pack.gpu.check import Check, Verdict, check
 from hf_pack.gpu.facts import Options
-from hf_pack.steps.check import facts_of_package
+from hf_pack.steps.advice.check import facts_of_package
 
 _MISSING = missing("vllm")
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING))]

@@ -12,7 +12,7 @@ from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.adapters.hub.http_parts import HubHttp
 from hf_pack.adapters.hub.web import Web
 from hf_pack.adapters.hub.xet_stream import HubXet
-from hf_pack.steps.fetch import Elsewhere, fetch
+from hf_pack.steps.building.fetch import Elsewhere, fetch
 from hf_pack.steps.quiet import QUIET
 
 pytest.importorskip("hf_xet")

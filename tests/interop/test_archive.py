@@ -20,9 +20,9 @@ from tests.signers import key_pair
 from hf_pack.adapters.binary_cache import BinaryCache
 from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.errors import Error
-from hf_pack.steps.pull_packages import pull
+from hf_pack.steps.caches.pull_packages import pull
 from hf_pack.steps.quiet import QUIET
-from hf_pack.steps.trust import Trust
+from hf_pack.steps.trust.trust import Trust
 from hf_pack.wiring import open_storage
 
 SCRIPTS = Path(__file__).parent.parent / "faults" / "scripts"

@@ -17,7 +17,7 @@ from tests.models import safetensors, tiny_model
 from hf_pack.adapters.object_storage.opening import open_storage
 from hf_pack.errors import IntegrityError
 from hf_pack.ports import Readable
-from hf_pack.steps.joined import Joined
+from hf_pack.steps.registries.joined import Joined
 
 pytest.importorskip("moto")
 

@@ -33,7 +33,7 @@ from hf_pack.adapters.oci.registry import RegistryRepository
 from hf_pack.formats.oci.documents import digest_of
 from hf_pack.formats.oci.reference import Reference
 from hf_pack.ports import Readable
-from hf_pack.steps.joined import Joined
+from hf_pack.steps.registries.joined import Joined
 
 pytestmark = NEEDS_REGISTRY
 

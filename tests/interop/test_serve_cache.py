@@ -29,7 +29,7 @@ from hf_pack.formats.narinfo import NarInfo
 from hf_pack.formats.signing import SecretKey
 from hf_pack.formats.store_path import StorePath
 from hf_pack.model.published import parse_index
-from hf_pack.steps.serve_cache import StoreAsCache
+from hf_pack.steps.caches.serve_cache import StoreAsCache
 
 CONTENTS = bytes(range(256)) * 9000 + b"the end"
 KEY = SecretKey.generate(bytes(range(32)), "test-1")

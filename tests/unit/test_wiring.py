@@ -14,7 +14,7 @@ from hf_pack.errors import HubError, StoreError, UsageError
 from hf_pack.model.hub_ids import RepoId
 from hf_pack.model.workspace_template import FILE_NAME
 from hf_pack.ports import WantedBlob, Workspace
-from hf_pack.steps.fetch import Elsewhere, fetch
+from hf_pack.steps.building.fetch import Elsewhere, fetch
 
 
 def url(wanted: str | None, **environ: str) -> str:

@@ -1,4 +1,4 @@
-"""Whether models run: the composition of data files, this machine's GPUs and :mod:`hf_pack.steps.check`."""
+"""Whether models run: the composition of data files, this machine's GPUs and :mod:`hf_pack.steps.advice.check`."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from hf_pack.model.manifest import PathSource
     from hf_pack.ports import ModelRelations, Store, Workspace
     from hf_pack.runtimes.known_issues import Issue
-    from hf_pack.steps.packages import Package
-    from hf_pack.steps.suit import Aim
+    from hf_pack.steps.locking.suit import Aim
+    from hf_pack.steps.workspace.packages import Package
 
 _MOST_RELATED = 40  #: variants that are asked for
 _READ_EXACTLY = 3  #: of them, whose headers are read
@@ -97,7 +97,7 @@ def measured(found: LocalGpus, memory: int | None = None) -> tuple[Gpu, ...]:
 def aim_at(names: Sequence[str]) -> Aim:
     """The GPUs that targets name, each by itself. Raises UsageError for one that nobody knows."""
     from hf_pack.gpu.defaults import TargetGpus
-    from hf_pack.steps.suit import Aim
+    from hf_pack.steps.locking.suit import Aim
 
     known = catalogue()
     return Aim(targets=tuple(TargetGpus(name=name, gpus=known.find(name)) for name in names), matrix=matrix())
@@ -105,8 +105,8 @@ def aim_at(names: Sequence[str]) -> Aim:
 
 def shortcomings(package: Package, store: Store) -> tuple[str, ...]:
     """What keeps a built package from running on the targets of its manifest. Raises UsageError for an unknown one."""
-    from hf_pack.steps import suit
-    from hf_pack.steps.check import facts_of_package
+    from hf_pack.steps.advice.check import facts_of_package
+    from hf_pack.steps.locking import suit
 
     facts = facts_of_package(package, store)
     return tuple(suit.shortcomings(facts, suit.runtimes_of(package.manifest), aim_at(package.manifest.targets)))
@@ -125,16 +125,16 @@ def facts_of(
     Of the Hub only configuration and headers are read, of ``caches`` (URLs) only what their indexes list. Raises
     UsageError, LockError, StoreError, SourceError, HubError.
     """
-    from hf_pack.steps.check import facts_of_name
+    from hf_pack.steps.advice.check import facts_of_name
 
     place = wiring.optional_workspace(Path(workspace))
     if caches:
-        from hf_pack.steps.variants import published
+        from hf_pack.steps.advice.variants import published
 
         return published(name, wiring.open_caches(caches, place), wiring.read_trust((), None, place), progress)
     asked = _source(name)
     if asked is not None:
-        from hf_pack.steps.source_facts import facts_of_source
+        from hf_pack.steps.advice.source_facts import facts_of_source
 
         return facts_of_source(wiring.AnySources(Path(workspace).absolute(), progress).open(asked))
     return facts_of_name(name, place, wiring.open_store(store))
@@ -174,7 +174,7 @@ def check(
 def _known_issues(facts: Facts, runtime: str, options: Options, usual: str) -> tuple[Reason, ...]:
     """Those of the version that is asked about, else of the ``usual`` ones."""
     from hf_pack.runtimes.requirement import exactly
-    from hf_pack.steps.check import known_issues
+    from hf_pack.steps.advice.check import known_issues
 
     versions = exactly(options.runtime_version) if options.runtime_version else usual
     return known_issues(facts, runtime, versions, issues())
@@ -199,7 +199,7 @@ def variants(
     The headers of the best few on the Hub are read, so that their numbers are exact. Raises what :func:`check` raises.
     """
     from hf_pack.gpu.choice import Candidate, rank
-    from hf_pack.steps.variants import facts_of_related, packages_like, published_like
+    from hf_pack.steps.advice.variants import facts_of_related, packages_like, published_like
 
     options = options or Options()
     chosen = gpus_for(gpus, memory)
@@ -239,8 +239,8 @@ def variants(
 
 def _source_of_package(name: str, workspace: Workspace | None) -> HubSource | PathSource | None:
     """Where a package of the workspace comes from."""
-    from hf_pack.steps.packages import read_manifest
-    from hf_pack.steps.workspace_files import find_name
+    from hf_pack.steps.workspace.packages import read_manifest
+    from hf_pack.steps.workspace.workspace_files import find_name
 
     if workspace is None or "/" in name or "@" in name:
         return None

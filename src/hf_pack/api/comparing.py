@@ -13,7 +13,7 @@ from hf_pack.steps.quiet import QUIET
 if TYPE_CHECKING:
     from hf_pack.model.differences import Difference
     from hf_pack.ports import Progress, Store, Workspace
-    from hf_pack.steps.contents import Contents, LockedContents
+    from hf_pack.steps.stored.contents import Contents, LockedContents
 
 UPSTREAM = "upstream"  #: ``NAME@upstream``: what the manifest's revision is on the Hub now
 
@@ -31,7 +31,7 @@ def diff(
     Each side is a name, a store path, ``pname@version``, ``name@GIT_REVISION``, ``name@upstream`` or the path of a lock
     file.
     """
-    from hf_pack.steps import diff as comparing
+    from hf_pack.steps.comparing import diff as comparing
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     return comparing.diff(_contents(before, place, chosen, progress), _contents(after, place, chosen, progress))
@@ -39,9 +39,9 @@ def diff(
 
 def _contents(text: str, workspace: Workspace | None, store: Store, progress: Progress) -> Contents:
     from hf_pack.model.manifest import Storage
-    from hf_pack.steps import packages, targets, workspace_files
-    from hf_pack.steps.contents import LockedContents, stored_contents
-    from hf_pack.steps.upstream import upstream_contents
+    from hf_pack.steps.comparing.upstream import upstream_contents
+    from hf_pack.steps.stored.contents import LockedContents, stored_contents
+    from hf_pack.steps.workspace import packages, targets, workspace_files
 
     if text.endswith(".lock"):
         return _lock_at_path(Path(text), store)
@@ -62,7 +62,7 @@ def _contents(text: str, workspace: Workspace | None, store: Store, progress: Pr
 
 def _lock_at_path(path: Path, store: Store) -> LockedContents:
     from hf_pack.model import lock_document
-    from hf_pack.steps.contents import LockedContents
+    from hf_pack.steps.stored.contents import LockedContents
 
     try:
         locked = lock_document.parse(path.read_bytes())
@@ -81,8 +81,8 @@ def _lock_at_path(path: Path, store: Store) -> LockedContents:
 
 def _lock_at_revision(name: str, revision: str, workspace: Workspace, store: Store) -> LockedContents:
     from hf_pack.model import lock_document
-    from hf_pack.steps import workspace_files
-    from hf_pack.steps.contents import LockedContents
+    from hf_pack.steps.stored.contents import LockedContents
+    from hf_pack.steps.workspace import workspace_files
 
     contents = workspace.read_at(revision, workspace_files.lock_file(name))
     if contents is None:

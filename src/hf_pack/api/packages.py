@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from hf_pack.model.hub_ids import RepoId
     from hf_pack.model.manifest import Allow, HubSource, PathSource
     from hf_pack.ports import Progress, Workspace
-    from hf_pack.steps.add import Added
-    from hf_pack.steps.lock import Locked
-    from hf_pack.steps.packages import Package
-    from hf_pack.steps.realise import Built
-    from hf_pack.steps.suit import Aim
+    from hf_pack.steps.building.realise import Built
+    from hf_pack.steps.locking.add import Added
+    from hf_pack.steps.locking.lock import Locked
+    from hf_pack.steps.locking.suit import Aim
+    from hf_pack.steps.workspace.packages import Package
 
 
 def init(directory: Path | str = ".") -> Path:
@@ -58,8 +58,8 @@ def add(
     as before.
     """
     from hf_pack.model.manifest import Layout, Storage
-    from hf_pack.steps import add as adding
-    from hf_pack.steps.propose import Wishes
+    from hf_pack.steps.locking import add as adding
+    from hf_pack.steps.locking.propose import Wishes
 
     place = wiring.open_workspace(Path(workspace))
     return adding.add(
@@ -105,9 +105,9 @@ def lock(
     Raises ManifestError, SourceError, HubError, PolicyError, StoreError.
     """
     from hf_pack.layouts.lay_out import LAYOUT_VERSION, LAYOUT_VERSIONS
-    from hf_pack.steps import lock as locking
-    from hf_pack.steps import packages, workspace_files
-    from hf_pack.steps.remote_code import code_changes
+    from hf_pack.steps.inspecting.remote_code import code_changes
+    from hf_pack.steps.locking import lock as locking
+    from hf_pack.steps.workspace import packages, workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     chosen = wiring.open_store(store)
@@ -150,8 +150,8 @@ def stale(
     Hub is asked whether the revision moved and what a new lock would bring. Raises HubError.
     """
     from hf_pack.model.manifest import HubSource
-    from hf_pack.steps import packages, workspace_files
-    from hf_pack.steps.upstream import moved
+    from hf_pack.steps.comparing.upstream import moved
+    from hf_pack.steps.workspace import packages, workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     stem = workspace_files.find_name(place, name)
@@ -167,7 +167,7 @@ def stale(
 def outdated(name: str, *, workspace: Path | str = ".") -> bool:
     """Whether the lock is missing or of another layout version than this hf-pack makes."""
     from hf_pack.layouts.lay_out import LAYOUT_VERSION
-    from hf_pack.steps import packages, workspace_files
+    from hf_pack.steps.workspace import packages, workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     try:
@@ -181,7 +181,7 @@ def plan(name: str, *, workspace: Path | str = ".") -> Package:
 
     Raises ManifestError, LockError (missing or stale lock).
     """
-    from hf_pack.steps import packages, workspace_files
+    from hf_pack.steps.workspace import packages, workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     return packages.load(place, workspace_files.find_name(place, name))
@@ -203,8 +203,9 @@ def build(
     runtimes would not take, LockError, SourceError, HubError, IntegrityError,
     StoreError, PolicyError for a licence or a content that the workspace's policy denies.
     """
-    from hf_pack.steps import packages, realise, targets, workspace_files
-    from hf_pack.steps.policy import check_gates, check_licence
+    from hf_pack.steps.building import realise
+    from hf_pack.steps.workspace import packages, targets, workspace_files
+    from hf_pack.steps.workspace.policy import check_gates, check_licence
 
     place = wiring.open_workspace(Path(workspace))
     package = packages.load(place, workspace_files.find_name(place, name))
@@ -214,7 +215,7 @@ def build(
     chosen = wiring.open_store(store)
     built = targets.known_store_path(package)
     if built is None or chosen.path_info(built) is None:
-        from hf_pack.steps.lock_checks import check_before_build  # loads all that is known of runtimes
+        from hf_pack.steps.locking.lock_checks import check_before_build  # loads all that is known of runtimes
 
         check_before_build(package, wiring.runtime_knowledge())
     places = wiring.open_places(place, chosen, progress, offline=offline, limit_rate=limit_rate)
@@ -223,8 +224,8 @@ def build(
 
 def bump(name: str, changelog: str, *, workspace: Path | str = ".") -> tuple[str, BuildMeta]:
     """The next build of a package: returns its full version and build metadata. Raises ManifestError."""
-    from hf_pack.steps import bump as bumping
-    from hf_pack.steps import workspace_files
+    from hf_pack.steps.workspace import bump as bumping
+    from hf_pack.steps.workspace import workspace_files
 
     place = wiring.open_workspace(Path(workspace))
     return bumping.bump(workspace_files.find_name(place, name), changelog, place)

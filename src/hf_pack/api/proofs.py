@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hf_pack.model.findings import Problem
     from hf_pack.model.json_value import JsonObject
     from hf_pack.ports import BundleSigner, Progress, Workspace
-    from hf_pack.steps.trust import Signed
+    from hf_pack.steps.trust.trust import Signed
 
 PASSWORD_VARIABLE = "HF_PACK_KEY_PASSWORD"
 
@@ -37,7 +37,8 @@ def sign(
     Returns where it is. Raises UsageError, LockError, StoreError, HubError without Sigstore's service.
     """
     from hf_pack import durable
-    from hf_pack.steps import proofs, targets
+    from hf_pack.steps.trust import proofs
+    from hf_pack.steps.workspace import targets
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     target = targets.resolve(name, place, chosen)
@@ -87,7 +88,7 @@ def read_signature(signature: Path | str, trusted_keys: Sequence[str] = (), *, w
     """
     from hf_pack.adapters.signing.keys import read
     from hf_pack.model.signature_policy import SignaturePolicy
-    from hf_pack.steps.trust import signed_statement
+    from hf_pack.steps.trust.trust import signed_statement
 
     trust = wiring.read_trust(trusted_keys, SignaturePolicy.WARN, wiring.optional_workspace(Path(workspace)))
     if not trust.verifiers:
@@ -110,7 +111,8 @@ def differences(
     progress: Progress = QUIET,
 ) -> tuple[Problem, ...]:
     """How a package that was verified differs from what was signed; empty when it does not. Raises StoreError."""
-    from hf_pack.steps import proofs, targets
+    from hf_pack.steps.trust import proofs
+    from hf_pack.steps.workspace import targets
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     return proofs.differences(signed, targets.resolve(name, place, chosen), chosen, progress)
@@ -118,7 +120,8 @@ def differences(
 
 def provenance(name: str, *, workspace: Path | str = ".", store: str | None = None) -> JsonObject:
     """Where a package came from: an in-toto statement with SLSA's provenance. Raises LockError, StoreError."""
-    from hf_pack.steps import proofs, targets
+    from hf_pack.steps.trust import proofs
+    from hf_pack.steps.workspace import targets
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     return proofs.provenance(targets.resolve(name, place, chosen), chosen, version("hf-pack"))
@@ -126,7 +129,8 @@ def provenance(name: str, *, workspace: Path | str = ".", store: str | None = No
 
 def bill_of_materials(name: str, *, workspace: Path | str = ".", store: str | None = None) -> JsonObject:
     """What a package is made of: CycloneDX 1.6. Raises LockError, StoreError."""
-    from hf_pack.steps import proofs, targets
+    from hf_pack.steps.trust import proofs
+    from hf_pack.steps.workspace import targets
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     return proofs.bill_of_materials(targets.resolve(name, place, chosen), chosen, version("hf-pack"))
@@ -137,8 +141,8 @@ def bundle_of(name: str, workspace: Workspace | None, store_path: StorePath) -> 
 
     Raises PolicyError for one of another build.
     """
-    from hf_pack.steps.trust import require_about
-    from hf_pack.steps.workspace_files import find_name
+    from hf_pack.steps.trust.trust import require_about
+    from hf_pack.steps.workspace.workspace_files import find_name
 
     if workspace is None or "/" in name or "@" in name:
         return None
@@ -152,7 +156,7 @@ def bundle_of(name: str, workspace: Workspace | None, store_path: StorePath) -> 
 def read_bundle(path: Path, store_path: StorePath) -> bytes:
     """A model signature that somebody names, which must be of this store path. Raises UsageError, PolicyError."""
     from hf_pack.adapters.signing.keys import read
-    from hf_pack.steps.trust import require_about
+    from hf_pack.steps.trust.trust import require_about
 
     bundle = read(path)
     require_about(bundle, store_path, str(path), f"hf-pack sign {store_path} --output {path}")

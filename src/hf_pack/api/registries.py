@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from hf_pack.model.signature_policy import SignaturePolicy
     from hf_pack.ports import Progress
     from hf_pack.ports.registry import Repository
-    from hf_pack.steps.oci_publish import PackageToShip, Published
-    from hf_pack.steps.oci_pull import Found, Pulled
-    from hf_pack.steps.pull_partial import Partial
-    from hf_pack.steps.trust import Trust
+    from hf_pack.steps.caches.pull_partial import Partial
+    from hf_pack.steps.registries.oci_publish import PackageToShip, Published
+    from hf_pack.steps.registries.oci_pull import Found, Pulled
+    from hf_pack.steps.trust.trust import Trust
 
 LAYOUT = "oci-layout:"
 
@@ -57,7 +57,7 @@ def publish(
     Raises UsageError, StoreError, IntegrityError, HubError, PolicyError for a version that names
     another content there, or a licence that does not let everybody pass the model on (not with ``redistribute``).
     """
-    from hf_pack.steps import oci_publish
+    from hf_pack.steps.registries import oci_publish
 
     reference = _reference(to, "--to")
     if reference.digest is not None:
@@ -85,7 +85,7 @@ def export(
     """
     from hf_pack.adapters.oci.layout import LayoutDirectory
     from hf_pack.formats.oci.reference import tag_of_version
-    from hf_pack.steps import oci_publish
+    from hf_pack.steps.registries import oci_publish
 
     package = _to_ship(name, workspace, store, redistribute=redistribute)
     repository = LayoutDirectory.create(Path(directory).absolute())
@@ -121,7 +121,7 @@ def pull(
     signature that is missing.
     """
     from hf_pack.adapters.pulled_links import make_link, usual_place
-    from hf_pack.steps import oci_pull
+    from hf_pack.steps.registries import oci_pull
 
     trust = wiring.read_trust(trusted_keys, signatures, wiring.optional_workspace(Path(workspace)))
     named = _look_up(source, name, plain_http)
@@ -155,9 +155,9 @@ def pull_partial(
     """
     from hf_pack.adapters.plain_directory import write_files_alone
     from hf_pack.model.manifest import Storage
-    from hf_pack.steps import oci_pull
-    from hf_pack.steps import pull_partial as pulling
-    from hf_pack.steps.pull_packages import Choice
+    from hf_pack.steps.caches import pull_partial as pulling
+    from hf_pack.steps.caches.pull_packages import Choice
+    from hf_pack.steps.registries import oci_pull
 
     trust = wiring.read_trust(trusted_keys, signatures, wiring.optional_workspace(Path(workspace)))
     named = _look_up(source, name, plain_http)
@@ -183,7 +183,7 @@ def pull_model(
     Raises UsageError, IntegrityError, HubError.
     """
     from hf_pack.adapters.oci.model_directory import write_model
-    from hf_pack.steps import oci_pull
+    from hf_pack.steps.registries import oci_pull
 
     opened = _opened(source, plain_http)
     found = oci_pull.look_up(opened.repository, opened.reference)
@@ -199,7 +199,7 @@ class _Named:
 
     def is_vouched(self, trust: Trust, progress: Progress) -> bool:
         """Whether a trusted key signed it; nobody is asked of a store path that was named, which proves itself."""
-        from hf_pack.steps.oci_signature import vouched
+        from hf_pack.steps.registries.oci_signature import vouched
 
         if self.expected is not None or self.found.package is None:
             return False
@@ -209,8 +209,8 @@ class _Named:
 def _look_up(source: str, name: str, plain_http: bool) -> _Named:
     """What is at the address. Raises UsageError when it is not what ``name`` says."""
     from hf_pack.formats.oci.reference import tag_of_version
-    from hf_pack.steps import oci_pull
-    from hf_pack.steps.locate import parse_store_path
+    from hf_pack.steps.registries import oci_pull
+    from hf_pack.steps.workspace.locate import parse_store_path
 
     expected = parse_store_path(name) if "/" in name else None
     pname, at, version = ("", "", "") if expected else name.partition("@")
@@ -280,9 +280,9 @@ def _to_ship(
     from hf_pack.adapters.oci.package_tree import read_plan
     from hf_pack.adapters.oci.stored_file import StoredFile
     from hf_pack.api.proofs import bundle_of, read_bundle
-    from hf_pack.steps.locate import locate
-    from hf_pack.steps.oci_publish import PackageToShip
-    from hf_pack.steps.redistribution import require_redistributable
+    from hf_pack.steps.registries.oci_publish import PackageToShip
+    from hf_pack.steps.trust.redistribution import require_redistributable
+    from hf_pack.steps.workspace.locate import locate
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     store_path = locate(name, place, chosen)

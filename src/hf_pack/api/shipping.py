@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from hf_pack.model.published import Published
     from hf_pack.model.signature_policy import SignaturePolicy
     from hf_pack.ports import Progress
-    from hf_pack.steps.archive import Archived
-    from hf_pack.steps.publish import Shipped
-    from hf_pack.steps.pull_packages import Pulled
-    from hf_pack.steps.pull_partial import Partial
+    from hf_pack.steps.caches.archive import Archived
+    from hf_pack.steps.caches.publish import Shipped
+    from hf_pack.steps.caches.pull_packages import Pulled
+    from hf_pack.steps.caches.pull_partial import Partial
 
 
 def publish(
@@ -44,9 +44,9 @@ def publish(
     from hf_pack.adapters.key_files import read_secret_key
     from hf_pack.adapters.nar_packer import NarFiles
     from hf_pack.api.proofs import bundle_of, read_bundle
-    from hf_pack.steps import publish as publishing
-    from hf_pack.steps.locate import locate
-    from hf_pack.steps.redistribution import require_redistributable
+    from hf_pack.steps.caches import publish as publishing
+    from hf_pack.steps.trust.redistribution import require_redistributable
+    from hf_pack.steps.workspace.locate import locate
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     where = "--to" if to else "hf-pack.toml: targets"
@@ -85,9 +85,9 @@ def export_archive(
     from hf_pack.adapters.archive_file import write_archive, write_to_stdout
     from hf_pack.adapters.key_files import read_secret_key
     from hf_pack.api.proofs import bundle_of
-    from hf_pack.steps import archive as archiving
-    from hf_pack.steps.locate import locate
-    from hf_pack.steps.redistribution import require_redistributable
+    from hf_pack.steps.caches import archive as archiving
+    from hf_pack.steps.trust.redistribution import require_redistributable
+    from hf_pack.steps.workspace.locate import locate
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     keys = [read_secret_key(Path(path)) for path in sign]
@@ -104,7 +104,7 @@ def export_archive(
 def search(text: str = "", *, caches: Sequence[str] = (), workspace: Path | str = ".") -> tuple[Published, ...]:
     """Versions that were published to binary caches (URLs; none: ``caches`` of ``hf-pack.toml``) and hold every word
     of ``text``. Raises UsageError, HubError."""
-    from hf_pack.steps import search as searching
+    from hf_pack.steps.caches import search as searching
 
     place = wiring.optional_workspace(Path(workspace))
     where = "--from" if caches else "hf-pack.toml: caches"
@@ -132,7 +132,7 @@ def pull(
     user's state. Raises UsageError, HubError, IntegrityError, PolicyError for a signature that is missing, StoreError.
     """
     from hf_pack.adapters.pulled_links import make_link, usual_place
-    from hf_pack.steps import pull_packages
+    from hf_pack.steps.caches import pull_packages
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     opened, trust = wiring.open_caches(caches, place), wiring.read_trust(trusted_keys, signatures, place)
@@ -165,7 +165,7 @@ def pull_partial(
     ``only`` is ``config`` (``.json`` and ``.pbtxt``) or ``tree`` (all but weights). Raises as :func:`pull` does.
     """
     from hf_pack.adapters.plain_directory import write_files_alone
-    from hf_pack.steps import pull_partial as pulling
+    from hf_pack.steps.caches import pull_partial as pulling
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     trust = wiring.read_trust(trusted_keys, signatures, place)

@@ -15,7 +15,7 @@ from hf_pack.steps.quiet import QUIET
 if TYPE_CHECKING:
     from hf_pack.model.findings import Collection
     from hf_pack.ports import Progress
-    from hf_pack.steps.verify import Verified
+    from hf_pack.steps.building.verify import Verified
 
 
 def verify(
@@ -38,10 +38,10 @@ def verify(
     build finds bytes (the source, this machine, the Hub), else from binary caches (URLs; none: ``caches`` of
     ``hf-pack.toml``), which need no workspace.
     """
-    from hf_pack.steps import targets
-    from hf_pack.steps import verify as verifying
-    from hf_pack.steps.repair import repair as repair_packages
-    from hf_pack.steps.repair_from_caches import repair_from_caches
+    from hf_pack.steps.building import verify as verifying
+    from hf_pack.steps.building.repair import repair as repair_packages
+    from hf_pack.steps.building.repair_from_caches import repair_from_caches
+    from hf_pack.steps.workspace import targets
 
     place, chosen = wiring.optional_workspace(Path(workspace)), wiring.open_store(store)
     found = [targets.resolve(name, place, chosen) for name in names]

@@ -12,8 +12,8 @@ from hf_pack.cli.command import name_argument, store_argument
 
 if TYPE_CHECKING:
     from hf_pack.ports import Store
-    from hf_pack.steps.flox_check import Check
-    from hf_pack.steps.packages import Package
+    from hf_pack.steps.exporting.flox_check import Check
+    from hf_pack.steps.workspace.packages import Package
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ def check_repository(arguments: argparse.Namespace) -> Checked:
     from hf_pack import wiring
     from hf_pack.adapters.flox_repository import read_repository
     from hf_pack.errors import UsageError
-    from hf_pack.steps.export import to_flox
-    from hf_pack.steps.flox_check import flox_checks
-    from hf_pack.steps.packages import load
-    from hf_pack.steps.workspace_files import find_name
+    from hf_pack.steps.exporting.export import to_flox
+    from hf_pack.steps.exporting.flox_check import flox_checks
+    from hf_pack.steps.workspace.packages import load
+    from hf_pack.steps.workspace.workspace_files import find_name
 
     workspace = wiring.open_workspace(Path())
     package = load(workspace, find_name(workspace, arguments.name))

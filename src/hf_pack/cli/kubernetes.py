@@ -12,7 +12,7 @@ from hf_pack.cli.serving import RUNTIMES
 
 if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
-    from hf_pack.steps.served_package import ServedPackage
+    from hf_pack.steps.serving.served_package import ServedPackage
 
 
 def kubernetes_arguments(parser: argparse._ArgumentGroup) -> None:
@@ -52,9 +52,9 @@ def to_kubernetes(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.cli.names import chosen
     from hf_pack.errors import UsageError
-    from hf_pack.steps import kubernetes
-    from hf_pack.steps.locate import locate
-    from hf_pack.steps.served_package import served_package
+    from hf_pack.steps.exporting import kubernetes
+    from hf_pack.steps.serving.served_package import served_package
+    from hf_pack.steps.workspace.locate import locate
 
     workspace, store = wiring.optional_workspace(Path()), wiring.open_store(arguments.store)
     names = arguments.names or chosen(arguments)

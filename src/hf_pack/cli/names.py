@@ -11,7 +11,7 @@ from hf_pack.errors import UsageError
 def chosen(arguments: argparse.Namespace) -> list[str]:
     """The stems of the packages named, or of all packages of the workspace. Raises UsageError."""
     from hf_pack import wiring
-    from hf_pack.steps.workspace_files import find_name
+    from hf_pack.steps.workspace.workspace_files import find_name
 
     workspace = wiring.open_workspace(Path())
     if arguments.names:

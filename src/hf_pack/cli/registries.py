@@ -11,8 +11,8 @@ from hf_pack.cli.trust import signature_policy
 
 if TYPE_CHECKING:
     from hf_pack.ports import Progress
-    from hf_pack.steps.oci_publish import Published
-    from hf_pack.steps.pull_partial import Partial
+    from hf_pack.steps.caches.pull_partial import Partial
+    from hf_pack.steps.registries.oci_publish import Published
 
 SHAPES = ("both", "modelpack", "image")
 

@@ -13,7 +13,7 @@ from hf_pack.cli.output import talk
 if TYPE_CHECKING:
     from hf_pack.model.launch import Launch
     from hf_pack.ports import Machine, Store, Workspace
-    from hf_pack.steps.serve import Asked, Prepared
+    from hf_pack.steps.serving.serve import Asked, Prepared
 
 RUNTIMES = ("vllm", "sglang", "triton")
 
@@ -41,7 +41,7 @@ def port(text: str) -> int:
 
 def asked(arguments: argparse.Namespace) -> Asked:
     """What the command line asks to serve."""
-    from hf_pack.steps.serve import Asked
+    from hf_pack.steps.serving.serve import Asked
 
     return Asked(
         names=arguments.names,

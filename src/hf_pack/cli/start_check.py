@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hf_pack.gpu.check import Check
     from hf_pack.gpu.facts import Facts
     from hf_pack.ports import Store
-    from hf_pack.steps.serve import Prepared
+    from hf_pack.steps.serving.serve import Prepared
 
 #: Flags that decide what is asked, in vLLM's spelling and in SGLang's.
 _TENSOR_PARALLEL = ("--tensor-parallel-size", "-tp", "--tp-size", "--tp")
@@ -27,8 +27,8 @@ def warnings_before(prepared: Prepared, store: Store) -> tuple[str, ...]:
     Raises CompatibilityError when a package does not run on the GPUs that it gets, or does not fit; where there is no
     GPU, or the runtime uses none, only issues that are known of the runtime's version count.
     """
-    from hf_pack.steps.check import facts_of_object
-    from hf_pack.steps.contents import stored_contents
+    from hf_pack.steps.advice.check import facts_of_object
+    from hf_pack.steps.stored.contents import stored_contents
 
     facts = [facts_of_object(stored_contents(package.store_path, store)) for package in prepared.packages]
     return (*_known_issues(prepared, facts), *_gpu_warnings(prepared, facts))
@@ -36,7 +36,7 @@ def warnings_before(prepared: Prepared, store: Store) -> tuple[str, ...]:
 
 def _known_issues(prepared: Prepared, facts: Sequence[Facts]) -> Iterator[str]:
     from hf_pack.runtimes.requirement import exactly
-    from hf_pack.steps.check import known_issues
+    from hf_pack.steps.advice.check import known_issues
 
     for package, known in zip(prepared.packages, facts, strict=True):
         for reason in known_issues(known, prepared.runtime.name, exactly(_engine_version(prepared)), checking.issues()):

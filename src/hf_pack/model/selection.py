@@ -35,7 +35,7 @@ class Selected:
     """The choice. ``files`` and ``omitted`` are sorted.
 
     What else is not empty is a question that the user must answer before anything can be packaged
-    (:func:`hf_pack.steps.choose_files.choose` asks it).
+    (:func:`hf_pack.steps.inspecting.choose_files.choose` asks it).
     """
 
     files: tuple[str, ...]

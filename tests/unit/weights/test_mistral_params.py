@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hf_pack.steps.summarise import model_config, quantization_of
+from hf_pack.steps.inspecting.summarise import model_config, quantization_of
 from hf_pack.weights.cache_layers import CacheLayers, shape_of
 from hf_pack.weights.mistral_params import config_of_params
 from hf_pack.weights.model_facts import model_facts

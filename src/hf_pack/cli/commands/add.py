@@ -10,7 +10,7 @@ from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.stores import say_store
 
 if TYPE_CHECKING:
-    from hf_pack.steps.add import Added
+    from hf_pack.steps.locking.add import Added
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from hf_pack.cli.stores import say_store
 
 if TYPE_CHECKING:
     from hf_pack.ports import Store
-    from hf_pack.steps.packages import Package
+    from hf_pack.steps.workspace.packages import Package
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ def _dry_run(arguments: argparse.Namespace, store: Store) -> int:
     from hf_pack import api
     from hf_pack.cli.commands.plan import print_totals
     from hf_pack.cli.names import chosen
-    from hf_pack.steps.plan_report import report
+    from hf_pack.steps.building.plan_report import report
 
     reports = []
     for name in chosen(arguments):

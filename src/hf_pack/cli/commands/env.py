@@ -15,7 +15,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from hf_pack.steps.serve import find_packages, prepare
+    from hf_pack.steps.serving.serve import find_packages, prepare
 
     workspace, store, machine = serving.places(arguments)
     asked = serving.asked(arguments)

@@ -14,7 +14,7 @@ from hf_pack.cli.registries import say_published, shape_arguments
 
 if TYPE_CHECKING:
     from hf_pack.ports import Workspace
-    from hf_pack.steps.packages import Package
+    from hf_pack.steps.workspace.packages import Package
 
 
 FORMATS = ("nix", "flox", "dir", "tar", "oci-layout", "k8s")
@@ -49,7 +49,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.cli.names import chosen
-    from hf_pack.steps.packages import load
+    from hf_pack.steps.workspace.packages import load
 
     if arguments.to == "dir":
         return _to_directories(arguments)
@@ -75,7 +75,7 @@ def _to_nix(packages: list[Package], workspace: Workspace, output: str | None) -
     from hf_pack import wiring
     from hf_pack.adapters.export_directory import is_foreign, write_files
     from hf_pack.expressions.nix_texts import flake_nix
-    from hf_pack.steps.export import to_nix
+    from hf_pack.steps.exporting.export import to_nix
 
     files = to_nix(packages, wiring.read_settings(workspace))
     directory = workspace.root / "nix" if output is None else Path(output).absolute()
@@ -93,7 +93,7 @@ def _to_flox(packages: list[Package], workspace: Workspace, output: str | None) 
     from hf_pack import wiring
     from hf_pack.adapters.export_directory import add_lines, write_files, write_missing
     from hf_pack.expressions.flox_export import IGNORED, environment_files
-    from hf_pack.steps.export import to_flox
+    from hf_pack.steps.exporting.export import to_flox
 
     directory = workspace.root if output is None else Path(output).absolute()
     written = write_files(directory, to_flox(packages, wiring.read_settings(workspace)))
@@ -110,7 +110,7 @@ def _to_directories(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.adapters.plain_directory import write_directory
     from hf_pack.cli.names import chosen
-    from hf_pack.steps.locate import locate
+    from hf_pack.steps.workspace.locate import locate
 
     workspace, store = wiring.optional_workspace(Path()), wiring.open_store(arguments.store)
     names = arguments.names or chosen(arguments)

@@ -9,14 +9,14 @@ from hf_pack.cli.command import Command, store_argument
 from hf_pack.cli.output import print_json, size_words, table, talk
 
 if TYPE_CHECKING:
-    from hf_pack.steps.inventory import Listed
+    from hf_pack.steps.workspace.inventory import Listed
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from hf_pack import wiring
-    from hf_pack.steps.inventory import inventory
+    from hf_pack.steps.workspace.inventory import inventory
 
     workspace = wiring.optional_workspace(Path())
     rows = inventory(workspace, wiring.open_store(arguments.store))

@@ -25,8 +25,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.adapters.git_history import revisions
-    from hf_pack.steps.history import files_of, history
-    from hf_pack.steps.workspace_files import find_name
+    from hf_pack.steps.workspace.history import files_of, history
+    from hf_pack.steps.workspace.workspace_files import find_name
 
     workspace = wiring.open_workspace(Path())
     store = wiring.open_store(arguments.store)

@@ -17,7 +17,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from hf_pack import wiring
-    from hf_pack.steps.locate import locate
+    from hf_pack.steps.workspace.locate import locate
 
     store = wiring.open_store(arguments.store)
     store_path = locate(arguments.name, wiring.optional_workspace(Path()), store)

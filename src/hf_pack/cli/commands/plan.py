@@ -9,8 +9,8 @@ from hf_pack.cli.command import Command, name_argument, store_argument
 from hf_pack.cli.output import count_words, print_json, size_words, talk
 
 if TYPE_CHECKING:
-    from hf_pack.steps.packages import Package
-    from hf_pack.steps.plan_report import PlanReport
+    from hf_pack.steps.building.plan_report import PlanReport
+    from hf_pack.steps.workspace.packages import Package
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import api, wiring
-    from hf_pack.steps.plan_report import report
+    from hf_pack.steps.building.plan_report import report
 
     package = api.plan(arguments.name)
     for line in package.warnings:

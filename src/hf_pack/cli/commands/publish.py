@@ -11,7 +11,7 @@ from hf_pack.cli.output import count_words, print_json, size_words, talk
 from hf_pack.cli.registries import plain_http_argument, publish_to_registry, say_published, shape_arguments
 
 if TYPE_CHECKING:
-    from hf_pack.steps.publish import Shipped
+    from hf_pack.steps.caches.publish import Shipped
 
 FLOX = "flox"
 
@@ -99,8 +99,8 @@ def _to_flox(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.adapters.flox_command import find_flox
     from hf_pack.cli.flox import check_repository
-    from hf_pack.steps.flox_check import require_publishable
-    from hf_pack.steps.redistribution import require_package_redistributable
+    from hf_pack.steps.exporting.flox_check import require_publishable
+    from hf_pack.steps.trust.redistribution import require_package_redistributable
 
     flox = find_flox()
     checked = check_repository(arguments)

@@ -30,7 +30,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack import wiring
     from hf_pack.cli.own_workspace import Wanted, build
     from hf_pack.cli.progress import TerminalProgress
-    from hf_pack.steps.serve import choose, find_packages, prepare
+    from hf_pack.steps.serving.serve import choose, find_packages, prepare
 
     say_store(arguments.store)
     store, machine = wiring.open_store(arguments.store), wiring.open_machine()

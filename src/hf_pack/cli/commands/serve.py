@@ -16,8 +16,8 @@ from hf_pack.cli.output import print_json, talk
 
 if TYPE_CHECKING:
     from hf_pack.ports import Machine, Store
-    from hf_pack.steps.serve import Asked, Prepared
-    from hf_pack.steps.served_package import ServedPackage
+    from hf_pack.steps.serving.serve import Asked, Prepared
+    from hf_pack.steps.serving.served_package import ServedPackage
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,7 @@ def seconds(text: str) -> float:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from hf_pack.steps.serve import find_packages, prepare, verify_first
+    from hf_pack.steps.serving.serve import find_packages, prepare, verify_first
 
     workspace, store, machine = serving.places(arguments)
     asked = serving.asked(arguments)
@@ -95,7 +95,7 @@ def with_free_port(asked: Asked, machine: Machine) -> Asked:
 def serve(prepared: Prepared, arguments: argparse.Namespace, store: Store, machine: Machine) -> int:
     """Check, then become the runtime, or test it."""
     from hf_pack.cli.start_check import warnings_before
-    from hf_pack.steps.serve import require_ready
+    from hf_pack.steps.serving.serve import require_ready
 
     store.hold([package.store_path for package in prepared.packages])
     warnings = require_ready(prepared, machine)
@@ -118,7 +118,7 @@ def serve(prepared: Prepared, arguments: argparse.Namespace, store: Store, machi
 
 def _smoke(prepared: Prepared, arguments: argparse.Namespace, machine: Machine) -> int:
     from hf_pack.cli.progress import TerminalProgress
-    from hf_pack.steps.smoke import smoke
+    from hf_pack.steps.serving.smoke import smoke
 
     log = machine.state / "logs" / f"smoke-{os.getpid()}.log"
     with ended_by_a_signal():
@@ -162,7 +162,7 @@ def _print_container(
     store: Store,
     machine: Machine,
 ) -> int:
-    from hf_pack.steps.container import container_line
+    from hf_pack.steps.serving.container import container_line
 
     line = container_line(
         arguments.container, asked, packages, store, machine, image=arguments.image, gpus=arguments.gpus

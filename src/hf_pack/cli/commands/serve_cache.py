@@ -34,7 +34,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from hf_pack.adapters.cache_server import CacheServer
     from hf_pack.adapters.key_files import read_secret_key
     from hf_pack.errors import UsageError
-    from hf_pack.steps.serve_cache import StoreAsCache
+    from hf_pack.steps.caches.serve_cache import StoreAsCache
 
     if wiring.store_note(arguments.store) is not None:
         raise UsageError(

@@ -11,8 +11,8 @@ from hf_pack.cli.output import print_json, size_words, table
 if TYPE_CHECKING:
     from hf_pack.model.json_value import JsonObject
     from hf_pack.model.lock import ModelSummary
-    from hf_pack.steps.contents import StoredContents
-    from hf_pack.steps.packages import Package
+    from hf_pack.steps.stored.contents import StoredContents
+    from hf_pack.steps.workspace.packages import Package
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +29,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from hf_pack import api, wiring
-    from hf_pack.steps.contents import stored_contents
-    from hf_pack.steps.targets import resolve
+    from hf_pack.steps.stored.contents import stored_contents
+    from hf_pack.steps.workspace.targets import resolve
 
     if arguments.provenance or arguments.sbom:
         from hf_pack.api import proofs
@@ -48,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _show_stored(contents: StoredContents, arguments: argparse.Namespace) -> None:
-    from hf_pack.steps.package_model import engine_parameters, summary_of_object
+    from hf_pack.steps.stored.package_model import engine_parameters, summary_of_object
 
     model = summary_of_object(contents)
     if arguments.json:
@@ -74,7 +74,7 @@ def _settings(parameters: JsonObject) -> str:
 
 
 def _show_package(package: Package, arguments: argparse.Namespace) -> None:
-    from hf_pack.steps.targets import known_store_path
+    from hf_pack.steps.workspace.targets import known_store_path
 
     lock, manifest, model = package.lock, package.manifest, package.lock.model
     store_path = known_store_path(package)

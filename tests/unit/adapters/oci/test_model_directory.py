@@ -20,7 +20,7 @@ from hf_pack.adapters.oci.model_directory import write_model
 from hf_pack.api import registries
 from hf_pack.errors import Error, HubError, IntegrityError, UsageError
 from hf_pack.formats.oci.documents import MANIFEST, Descriptor, Manifest, digest_of
-from hf_pack.steps.joined import Joined
+from hf_pack.steps.registries.joined import Joined
 
 WEIGHTS = filler(2_500_000, 4)
 CONFIG = b'{"descriptor":{"name":"x"},"config":{},"modelfs":{"type":"layers","diffIds":[]}}'

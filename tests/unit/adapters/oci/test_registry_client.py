@@ -18,7 +18,7 @@ from hf_pack.adapters.oci.registry import RegistryRepository
 from hf_pack.errors import HubError, IntegrityError
 from hf_pack.formats.oci.documents import MANIFEST, digest_of
 from hf_pack.formats.oci.reference import Reference
-from hf_pack.steps.joined import Joined
+from hf_pack.steps.registries.joined import Joined
 
 LARGE = filler(1_000_000, 3)
 

@@ -1,0 +1,112 @@
+"""Repair: proven bytes in the place of damaged objects, from wherever a build may find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+
+from hf_pack.errors import Error, SourceError
+from hf_pack.formats.store_path import StorePath
+from hf_pack.model.lock import LockedFile
+from hf_pack.model.manifest import PathSource, Storage
+from hf_pack.ports import Progress, Store, Workspace
+from hf_pack.steps.building.bring import bring, elsewhere_for, file_to_add, places_on_disk, wanted_blobs
+from hf_pack.steps.building.fetch import Elsewhere, Places, receive_all
+from hf_pack.steps.building.stream_tree import stream_tree
+from hf_pack.steps.building.verify import Recent, Verified, verify
+from hf_pack.steps.workspace.packages import Package
+from hf_pack.steps.workspace.targets import Target
+
+
+def repair(
+    verified: Verified,
+    targets: Sequence[Target],
+    workspace: Workspace,
+    places: Places,
+    store: Store,
+    workers: int,
+    progress: Progress,
+    recent: Recent,
+) -> Verified:
+    """Put proven bytes in the place of damaged objects, and verify again. What nobody has is noted."""
+    damaged = {problem.store_path for problem in verified.bad}
+    with store.session():
+        for target in targets:
+            if target.package is not None:
+                _repair_package(target.store_path, target.package, damaged, workspace, places, store, progress)
+    return repaired(verified, verify(targets, store, workers, progress, recent))
+
+
+def repaired(before: Verified, again: Verified) -> Verified:
+    """What a second look after a repair says, with what is sound since the first."""
+    still = {problem.store_path for problem in again.bad}
+    mended = tuple(problem for problem in before.bad if problem.store_path not in still)
+    return replace(again, skipped=before.skipped, repaired=(*before.repaired, *mended))
+
+
+def _repair_package(
+    store_path: StorePath,
+    package: Package,
+    damaged: set[StorePath],
+    workspace: Workspace,
+    places: Places,
+    store: Store,
+    progress: Progress,
+) -> None:
+    plan, sound = package.plan, True
+    wrong = {file.blob: file for file in package.lock.files if file.is_blob and file.blob.store_path in damaged}
+    on_disk = places_on_disk(list(wrong.values()), package, workspace, places.disk)
+    elsewhere = cache(lambda: elsewhere_for(package, places))
+    for blob, file in wrong.items():
+        try:
+            _replace(file, on_disk.get(file.path), elsewhere, package, store, progress)
+        except Error as error:
+            sound = False
+            progress.note(f"{blob.name} is not repaired: {error.message}")
+    # A self-contained tree made of damaged blobs would be another tree.
+    if store_path in damaged and (sound or plan.storage is Storage.LINKED):
+        try:
+            if plan.storage is Storage.SELF_CONTAINED and store.streamer is not None:
+                stream_tree(package, store.streamer, workspace, places, store, progress, repair=True)
+                return
+            here = store.keep(blob.store_path for blob in plan.blobs)
+            missing = [blob for blob in plan.blobs if blob.store_path not in here]
+            bring(missing, package, workspace, places, store, progress)
+            store.replace_tree(plan, progress)
+        except Error as error:
+            progress.note(f"{store_path.name} is not repaired: {error.message}")
+
+
+def _replace(
+    file: LockedFile,
+    on_disk: Path | None,
+    elsewhere: Callable[[], Elsewhere],
+    package: Package,
+    store: Store,
+    progress: Progress,
+) -> None:
+    """By the first place that has the bytes. Raises the last one's error."""
+    (wanted,) = wanted_blobs([file], package)
+    source = package.manifest.source
+    where = f"in source.path {source.path}" if isinstance(source, PathSource) else "anywhere else on this machine"
+    problem: Error = SourceError(f"{file.path} is neither beside the lock nor {where}")
+    if on_disk is not None:
+        try:
+            store.replace_blob(file_to_add(file, on_disk), file.blob, progress)
+        except Error as error:
+            problem = error
+        else:
+            return
+    for finder in elsewhere().finders:
+        try:
+            with finder.session():
+                if (found := finder.find(wanted)) is not None:
+                    store.replace_blob(file_to_add(file, found), file.blob, progress)
+                    return
+        except Error as error:
+            problem = error
+    if not elsewhere().sources and not elsewhere().hub:
+        raise problem
+    receive_all([wanted], elsewhere(), partial(store.receive, repair=True), progress)
