@@ -170,6 +170,7 @@ def test_damage_is_repaired_from_a_cache(storage: str, tmp_path: Path) -> None:
             damaged.write_bytes(bytes(byte ^ 1 for byte in damaged.read_bytes()))
     other.run("verify", built.store_path, code=5)
     assert "--from URL" in other.run("verify", built.store_path, "--repair", code=2)
+    (tmp_path / "empty").mkdir()
     assert "is in no cache" in other.run(
         "verify", built.store_path, "--repair", "--from", f"file://{tmp_path}/empty", code=5
     )

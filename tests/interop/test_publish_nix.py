@@ -111,8 +111,8 @@ def test_keys_are_those_of_nix(place: Place, tmp_path: Path) -> None:
     ]
     subprocess.run(generate, env=config, check=True)
     assert place.run("key", "show", tmp_path / "nix.secret").strip() == (tmp_path / "nix.public").read_text().strip()
-    for kind in ("secret", "public"):
-        assert (place.home / f"{KEY}.{kind}").stat().st_mode & 0o777 == 0o600
+    for kind, mode in (("secret", 0o600), ("public", 0o644)):
+        assert (place.home / f"{KEY}.{kind}").stat().st_mode & 0o777 == mode
     assert "is there already" in place.run("key", "generate", KEY, "--output", place.home, code=2)
 
 
