@@ -18,29 +18,31 @@ _BUFFERS = 4
 
 
 class DirectWriter:
-    """Writes a file; whole blocks at block boundaries go past the page cache.
+    """A sink that writes a file from ``position`` on; whole blocks at block boundaries go past the page cache.
 
-    Such chunks must begin on a page of memory, as those of :func:`hf_pack.disk.fan_out.new_buffers` do.
+    Such chunks must begin on a page of memory, as those of :func:`hf_pack.disk.fan_out.new_buffers` do. Raises OSError.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, position: int = 0) -> None:
         self._fd = fd
+        self._position = position
         self._possible = True
         self._direct = False
 
-    def write(self, position: int, chunk: memoryview) -> None:
-        """All of a chunk. Raises OSError."""
+    def __call__(self, chunk: memoryview) -> None:
+        """Write all of it."""
         while chunk:
-            self._set_direct(self._possible and position % BLOCK == len(chunk) % BLOCK == 0)
+            self._set_direct(self._possible and self._position % BLOCK == len(chunk) % BLOCK == 0)
             try:
-                written = os.pwrite(self._fd, chunk, position)
+                written = os.pwrite(self._fd, chunk, self._position)
             except OSError as error:
                 # Some file systems accept O_DIRECT and refuse to write that way.
                 if error.errno != errno.EINVAL or not self._direct:
                     raise
                 self._possible = False
                 continue
-            position, chunk = position + written, chunk[written:]
+            self._position += written
+            chunk = chunk[written:]
 
     def _set_direct(self, direct: bool) -> None:
         if direct == self._direct:
@@ -55,24 +57,11 @@ class DirectWriter:
         self._direct = direct
 
 
-class Appended:
-    """A sink that has chunks written one after the other."""
-
-    def __init__(self, fd: int, position: int = 0) -> None:
-        self._writer = DirectWriter(fd)
-        self._position = position
-
-    def __call__(self, chunk: memoryview) -> None:
-        """The next one. Raises OSError."""
-        self._writer.write(self._position, chunk)
-        self._position += len(chunk)
-
-
 class Appending:
     """Bytes of any length, gathered into whole blocks and written from ``position`` on in a thread of its own."""
 
     def __init__(self, fd: int, position: int) -> None:
-        self._sink = Appended(fd, position)
+        self._writer = DirectWriter(fd, position)
         self._buffers = new_buffers(_BUFFERS, _CHUNK)
         self._lane: Lane | None = None  # a thread costs more than a small file
         self._turn = 0
@@ -94,7 +83,7 @@ class Appending:
         """Wait until all is written, also in the middle; not until it is on disk. Raises OSError. The last call."""
         rest = self._buffers[self._turn][: self._filled]
         if self._lane is None:
-            self._sink(rest)
+            self._writer(rest)
             return
         self._lane.put(rest)
         self._lane.close()
@@ -102,7 +91,7 @@ class Appending:
 
     def _hand_over(self) -> None:
         if self._lane is None:
-            self._lane = Lane(self._sink, _BUFFERS)
+            self._lane = Lane(self._writer, _BUFFERS)
             self._lane.wait()
         self._lane.put(self._buffers[self._turn][: self._filled])
         self._turn = (self._turn + 1) % _BUFFERS

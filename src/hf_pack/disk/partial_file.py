@@ -13,7 +13,7 @@ from threading import Lock
 
 from hf_pack.disk import objects
 from hf_pack.disk.fan_out import MIB
-from hf_pack.disk.front import Front
+from hf_pack.disk.front_hash import FrontHash
 from hf_pack.disk.object_hash import FlatHash
 from hf_pack.disk.received_parts import ReceivedParts
 from hf_pack.disk.write_back import WriteBack
@@ -34,20 +34,14 @@ class PartialFile:
         self._closed = False
         self._written = 0
         self._write_back = WriteBack(self._fd)
-        self._buffered = 0  # bytes written that the page cache may hold back
-        self._front = Front(self.path, self._fd, size, self._parts.record)
-        self._front.advance(self._parts.front)
+        self._hash = FrontHash(self._fd, size)
+        self._hash.advance(self._parts.front)
 
     @property
     def missing(self) -> tuple[ByteRange, ...]:
         """What is not here yet, in order, at most one range a part."""
         with self._turn:
             return self._parts.missing
-
-    @property
-    def lacking(self) -> int:
-        """The number of bytes that are not on disk yet; some of them may be here."""
-        return self._parts.lacking
 
     @property
     def received(self) -> int:
@@ -78,7 +72,7 @@ class PartialFile:
 
     def digest(self) -> FlatHash:
         """Wait for the digests of the file, of which nothing is missing. Raises OSError."""
-        return self._front.result()
+        return self._hash.result()
 
     def settle(self) -> None:
         """Make the file canonical, and wait until it is on disk. Raises OSError."""
@@ -94,7 +88,7 @@ class PartialFile:
             if self._closed:
                 return
             self._closed = True
-        self._front.stop()
+        self._hash.stop()
         self._write_back.stop()
         self._parts.close()
         os.close(self._fd)
@@ -107,22 +101,15 @@ class PartialFile:
             raise ValueError(f"bytes at {offset} leave a gap: those from {end} on are not here")
         data = data[end - offset :]
         while data:
-            with self._turn:
-                is_next = end == self._parts.front
-            length = self._front.take(end, data) if is_next else 0
-            if length == 0:
-                length = os.pwrite(self._fd, data[:_CHUNK], end)
-                self._parts.record(end + length)
-                with self._turn:
-                    self._buffered += length
-                    buffered = self._buffered
-                self._write_back.wrote(buffered)
+            length = os.pwrite(self._fd, data[:_CHUNK], end)
             end, data = end + length, data[length:]
             with self._turn:
                 self._parts.add(index, length)
                 self._written += length
-                front = self._parts.front
-            self._front.advance(front)
+                front, written = self._parts.front, self._written
+            self._parts.record(index)
+            self._hash.advance(front)
+            self._write_back.wrote(written)
 
 
 def _open(path: Path, record: Path, size: int) -> tuple[int, ReceivedParts]:

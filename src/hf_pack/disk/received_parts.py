@@ -32,7 +32,6 @@ class ReceivedParts:
         self._size = size
         self._part_size = _part_size(size)
         self._here = list(here)
-        self._recorded = list(here)
         self._first = 0  # the first part that is not whole
         self._move_on()
 
@@ -97,23 +96,15 @@ class ReceivedParts:
         """The number of bytes that are here."""
         return sum(self._here)
 
-    @property
-    def lacking(self) -> int:
-        """The number of bytes that are not on disk, by the record."""
-        return self._size - sum(self._recorded)
-
     def add(self, index: int, size: int) -> None:
         """``size`` more bytes of a part are here."""
         self._here[index] += size
         if index == self._first:
             self._move_on()
 
-    def record(self, end: int) -> None:
-        """Write down that a part is here up to ``end``, an offset in the file."""
-        index = self.index(end - 1)
-        number = end - index * self._part_size
-        os.pwrite(self._record, _NUMBER.pack(number), _HEADER.size + _NUMBER.size * index)
-        self._recorded[index] = number
+    def record(self, index: int) -> None:
+        """Write down how much of a part is here."""
+        os.pwrite(self._record, _NUMBER.pack(self._here[index]), _HEADER.size + _NUMBER.size * index)
 
     def _move_on(self) -> None:
         while self._first < len(self._here) and self._here[self._first] == self.part(self._first).size:

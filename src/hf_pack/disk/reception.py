@@ -146,7 +146,7 @@ class StagedReception:
 
     def require_space(self) -> None:
         """Raise StoreError when the rest does not find room."""
-        needed = self._file.lacking
+        needed = sum(part.size for part in self._file.missing)
         if needed > (free := free_bytes(self._folder)):
             raise out_of_space(needed=needed, free=free, place=self._store.root)
 
@@ -164,7 +164,7 @@ class StagedReception:
             try:
                 yield
             except OSError as error:
-                needed = self._file.lacking
+                needed = sum(part.size for part in self._file.missing)
                 if ran_out(error, needed=needed, place=root):
                     raise out_of_space(needed=needed, free=free_bytes(root), place=root) from error
                 raise

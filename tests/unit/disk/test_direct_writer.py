@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.unit.adapters.embedded.test_engine import contents
 
-from hf_pack.disk.direct_writer import BLOCK, Appended, Appending
+from hf_pack.disk.direct_writer import BLOCK, Appending, DirectWriter
 from hf_pack.disk.fan_out import MIB
 
 
@@ -26,10 +26,10 @@ def opened(path: Path) -> Iterator[int]:
 def test_where_direct_writes_are_refused_the_page_cache_serves(tmp_path: Path) -> None:
     data = contents(3 * BLOCK + 7)
     with opened(tmp_path / "target") as descriptor:
-        append = Appended(descriptor)
+        writer = DirectWriter(descriptor)
         # Memory that is not aligned is what a file system refuses with EINVAL (tmpfs and others accept it).
-        append(memoryview(b"?" + data)[1 : 1 + 2 * BLOCK])
-        append(memoryview(data)[2 * BLOCK :])
+        writer(memoryview(b"?" + data)[1 : 1 + 2 * BLOCK])
+        writer(memoryview(data)[2 * BLOCK :])
     assert (tmp_path / "target").read_bytes() == data
 
 

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from threading import Event
 
 from hf_pack.disk.clone import clone
-from hf_pack.disk.direct_writer import BLOCK, Appended
+from hf_pack.disk.direct_writer import BLOCK, DirectWriter
 from hf_pack.disk.fan_out import MIB, Cancelled, fan_out, fill_from, new_buffers
 from hf_pack.disk.object_hash import FlatHasher, hash_flat, open_regular
 from hf_pack.formats.hashes import Hash
@@ -126,7 +126,7 @@ def _copy(
                     partial(fill_from, target), size, hasher.sinks, buffers=buffers, progress=progress, stop=stop
                 )
             else:
-                sinks = (*hasher.sinks, Appended(target))
+                sinks = (*hasher.sinks, DirectWriter(target))
                 length = fan_out(partial(fill_from, source), size, sinks, buffers=buffers, progress=progress, stop=stop)
             os.fchmod(target, _MODE)
             os.utime(target, ns=(_MTIME_NS, _MTIME_NS))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.embedded_stores import NEEDS_NIX, Quiet, add_bytes, assert_sound, nix_path_info, store_entries
 
 from hf_pack.adapters.embedded.store import EmbeddedStore
-from hf_pack.disk import front, partial_file, received_parts, reception, write_back
+from hf_pack.disk import front_hash, partial_file, received_parts, reception, write_back
 from hf_pack.errors import IntegrityError, StoreError
 from hf_pack.formats import nar
 from hf_pack.formats.hashes import Hash
@@ -31,7 +31,7 @@ CONTENTS = (bytes(range(251)) * 60)[: 14 * PART + 77]
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(received_parts, "_PART", PART)
     monkeypatch.setattr(received_parts, "_WHOLE", PART)
-    monkeypatch.setattr(front, "_CHUNK", 250)
+    monkeypatch.setattr(front_hash, "_CHUNK", 300)
     monkeypatch.setattr(partial_file, "_CHUNK", 170)
     monkeypatch.setattr(write_back, "_BATCH", 5 * PART)
 
