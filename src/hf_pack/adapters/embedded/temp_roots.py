@@ -38,6 +38,7 @@ class TempRoots:
         self._sessions = 0
         self._file: int | None = None
         self._known: set[StorePath] = set()
+        self._collector: socket.socket | None = None
 
     @contextmanager
     def session(self) -> Iterator[None]:
@@ -103,21 +104,34 @@ class TempRoots:
             os.close(gc_lock)
 
     def _tell_collector(self, store_paths: list[StorePath]) -> bool:
+        """On one connection, which stays: Nix's collector aborts when it is given a new one while it still keeps
+        account of one that ended at once under the same number (its ``connections``, up to 2.34 at least)."""
         try:
-            with (
-                socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
-                socket_address(self._layout.gc_socket) as address,
-            ):
-                connection.connect(address)
-                for path in store_paths:
-                    connection.sendall(f"{path}\n".encode())
-                    if connection.recv(1) != b"1":
-                        return False
+            if self._collector is None:
+                self._collector = self._connected()
+            for path in store_paths:
+                self._collector.sendall(f"{path}\n".encode())
+                if self._collector.recv(1) != b"1":
+                    break
+            else:
+                return True
         except OSError as error:
-            if error.errno in _COLLECTOR_GONE:
-                return False
+            if error.errno not in _COLLECTOR_GONE:
+                raise
+        if self._collector is not None:
+            self._collector.close()
+            self._collector = None
+        return False
+
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            with socket_address(self._layout.gc_socket) as address:
+                connection.connect(address)
+        except BaseException:
+            connection.close()
             raise
-        return True
+        return connection
 
     def _open_file(self) -> int:
         pid = os.getpid()

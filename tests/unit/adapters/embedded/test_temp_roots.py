@@ -121,6 +121,20 @@ def test_a_running_collector_is_told(layout: StoreLayout) -> None:
         assert set(_texts(layout)) == {str(_ONE), str(_TWO)}
 
 
+def test_a_collector_is_told_on_one_connection_and_the_next_one_on_another(layout: StoreLayout) -> None:
+    first: list[str] = []
+    second: list[str] = []
+    roots = TempRoots(layout)
+    with roots.session():
+        with locked(layout.gc_lock, exclusive=True), serving(layout.gc_socket, first.append):
+            roots.add([_ONE])
+            layout.gc_socket.unlink()  # whoever is not connected cannot connect
+            roots.add([_TWO])
+        with locked(layout.gc_lock, exclusive=True), serving(layout.gc_socket, second.append):
+            roots.hand_over([_ONE])
+    assert (first, second) == ([str(_ONE), str(_TWO)], [str(_ONE)])
+
+
 def test_a_collector_without_a_socket_is_waited_for(layout: StoreLayout) -> None:
     roots = TempRoots(layout)
     done = threading.Event()
