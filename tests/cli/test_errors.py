@@ -163,9 +163,20 @@ def test_damage_that_cannot_be_repaired(place: Place, damage: Damage) -> None:
     ran = place.run("verify", "tiny-llm", "--repair")
     assert ran.code == 5
     assert "model.safetensors is not repaired: " in ran.err
-    assert ran.err.endswith("hint: the lines above say where the bytes could come from\n")
+    elsewhere = "--from URL of a cache that has it, or run it in the workspace of a package that holds it\n"
+    assert ran.err.endswith(f"hint: hf-pack verify tiny-llm --repair {elsewhere}")
     ran = place.run("verify", "--all", "--repair")
-    assert ran.err.startswith("error: 1 problem in 2 store objects\nhint: hf-pack verify NAME --repair for a package")
+    assert ran.err.endswith(f"error: 1 problem in 2 store objects\nhint: hf-pack verify --all --repair {elsewhere}")
+
+
+@pytest.mark.parametrize("how", ["store path", "everything"])
+def test_damage_is_repaired_whatever_it_was_named_by(place: Place, damage: Damage, how: str) -> None:
+    path = place.build()
+    damage(place.real(f"{path}/share/models/tiny_llm/config.pbtxt"))
+    damage(next((place.store / "nix" / "store").glob("*-model.safetensors")))
+    repaired = place.done("verify", path if how == "store path" else "--all", "--repair")
+    assert len(repaired.out.splitlines()) == 2 and all(x.startswith("repaired: ") for x in repaired.out.splitlines())
+    place.done("verify", "--all")
 
 
 def test_repair_needs_a_workspace(place: Place, damage: Damage) -> None:

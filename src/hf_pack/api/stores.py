@@ -59,7 +59,7 @@ def verify(
             "repair needs the workspace of the package, or a cache that has it",
             hint="run it where hf-pack.toml is, or with --from URL",
         )
-    if place is not None and any(target.package is not None for target in found):
+    if place is not None:
         places = wiring.open_places(place, chosen, progress)
         verified = repair_packages(verified, found, place, places, chosen, workers, progress, recent)
     if not verified.bad or not urls:

@@ -104,10 +104,8 @@ def _run(arguments: argparse.Namespace) -> int:
         talk("hint: all bytes are those of lock and store; it is another model than the one that was signed")
         return IntegrityError.exit_code
     again = with_store(f"hf-pack verify {shlex.join(arguments.names) or '--all'} --repair", arguments.store)
-    if arguments.repair and arguments.all:
-        again = "hf-pack verify NAME --repair for a package of this workspace, or --from URL of a cache that has it"
-    elif arguments.repair:
-        again = "the lines above say where the bytes could come from"
+    if arguments.repair:
+        again += " --from URL of a cache that has it, or run it in the workspace of a package that holds it"
     talk(f"hint: {again}")
     return IntegrityError.exit_code
 
@@ -137,7 +135,8 @@ COMMAND = Command(
     description=(
         "Reads every byte of the packages' closures again, several objects at once, and names each file that is\n"
         "not what lock and store say. With --repair, damaged objects are restored from where build finds bytes (the\n"
-        "source, this machine, the Hub), else from a binary cache; with --from, no workspace is needed.\n"
+        "source, this machine, the Hub) by the workspace's packages, in store paths and with --all too, else from a\n"
+        "binary cache; with --from, no workspace is needed.\n"
         "\n"
         "What was read and found right is remembered, with the identity of its files: device, inode, size and times,\n"
         "or the fs-verity digest. With --quick, what was proved once and has not changed since is not read; with\n"

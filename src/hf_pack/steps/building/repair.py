@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from hf_pack.steps.building.fetch import Elsewhere, Places, receive_all
 from hf_pack.steps.building.stream_tree import stream_tree
 from hf_pack.steps.building.verify import Recent, Verified, verify
 from hf_pack.steps.workspace.packages import Package
-from hf_pack.steps.workspace.targets import Target
+from hf_pack.steps.workspace.targets import Target, known_store_path, readable_packages
 
 
 def repair(
@@ -30,12 +30,22 @@ def repair(
     progress: Progress,
     recent: Recent,
 ) -> Verified:
-    """Put proven bytes in the place of damaged objects, and verify again. What nobody has is noted."""
+    """Put proven bytes in the place of damaged objects, and verify again. What nobody has is noted.
+
+    What is damaged may be of any package of the workspace, whatever the targets were named by; but a self-contained
+    tree is made again only where its blobs were verified, too: under the package's name.
+    """
     damaged = {problem.store_path for problem in verified.bad}
+    named = {target.package.name for target in targets if target.package is not None}
     with store.session():
-        for target in targets:
-            if target.package is not None:
-                _repair_package(target.store_path, target.package, damaged, workspace, places, store, progress)
+        for package in sorted(readable_packages(workspace), key=lambda package: package.name not in named):
+            if not damaged:
+                break
+            store_path = known_store_path(package)
+            if store_path in damaged and package.plan.storage is Storage.SELF_CONTAINED and package.name not in named:
+                progress.note(f"{store_path.name} is self-contained: hf-pack verify {package.name} --repair")
+                store_path = None
+            damaged -= _repair_package(store_path, package, damaged, workspace, places, store, progress)
     return repaired(verified, verify(targets, store, workers, progress, recent))
 
 
@@ -47,15 +57,16 @@ def repaired(before: Verified, again: Verified) -> Verified:
 
 
 def _repair_package(
-    store_path: StorePath,
+    store_path: StorePath | None,
     package: Package,
-    damaged: set[StorePath],
+    damaged: Set[StorePath],
     workspace: Workspace,
     places: Places,
     store: Store,
     progress: Progress,
-) -> None:
-    plan, sound = package.plan, True
+) -> set[StorePath]:
+    """What of the damaged objects is mended now: blobs of the package, and its tree where ``store_path`` is given."""
+    plan, mended = package.plan, set[StorePath]()
     wrong = {file.blob: file for file in package.lock.files if file.is_blob and file.blob.store_path in damaged}
     on_disk = places_on_disk(list(wrong.values()), package, workspace, places.disk)
     elsewhere = cache(lambda: elsewhere_for(package, places))
@@ -63,20 +74,25 @@ def _repair_package(
         try:
             _replace(file, on_disk.get(file.path), elsewhere, package, store, progress)
         except Error as error:
-            sound = False
             progress.note(f"{blob.name} is not repaired: {error.message}")
+        else:
+            mended.add(blob.store_path)
     # A self-contained tree made of damaged blobs would be another tree.
-    if store_path in damaged and (sound or plan.storage is Storage.LINKED):
+    sound = all(blob.store_path in mended for blob in wrong)
+    if store_path is not None and store_path in damaged and (sound or plan.storage is Storage.LINKED):
         try:
             if plan.storage is Storage.SELF_CONTAINED and store.streamer is not None:
                 stream_tree(package, store.streamer, workspace, places, store, progress, repair=True)
-                return
-            here = store.keep(blob.store_path for blob in plan.blobs)
-            missing = [blob for blob in plan.blobs if blob.store_path not in here]
-            bring(missing, package, workspace, places, store, progress)
-            store.replace_tree(plan, progress)
+            else:
+                here = store.keep(blob.store_path for blob in plan.blobs)
+                missing = [blob for blob in plan.blobs if blob.store_path not in here]
+                bring(missing, package, workspace, places, store, progress)
+                store.replace_tree(plan, progress)
         except Error as error:
             progress.note(f"{store_path.name} is not repaired: {error.message}")
+        else:
+            mended.add(store_path)
+    return mended
 
 
 def _replace(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hf_pack.errors import LockError
+from hf_pack.errors import LockError, UsageError
 from hf_pack.formats.store_path import StorePath
 from hf_pack.ports import Store, Workspace
 from hf_pack.steps.workspace.locate import find_version, path_in, required
@@ -31,6 +32,17 @@ def resolve(text: str, workspace: Workspace | None, store: Store) -> Target:
     workspace = required(workspace, text)
     package = load(workspace, find_name(workspace, text))
     return Target(store_path=store_path_of(package), package=package)
+
+
+def readable_packages(workspace: Workspace) -> Iterator[Package]:
+    """All that can be planned; what is wrong with the others is not asked here."""
+    for name in workspace.names():
+        try:
+            package = load(workspace, name)
+            package.plan.digest()
+        except (UsageError, LockError):
+            continue
+        yield package
 
 
 def store_path_of(package: Package) -> StorePath:

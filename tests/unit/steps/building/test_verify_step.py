@@ -237,8 +237,40 @@ def test_a_store_path_is_verified_without_its_workspace(bench: Bench) -> None:
     damage(config)
     named = [(path.name, config.relative_to(tree).as_posix())]  # by the hashes in its own hf-pack.json
     assert bad(bench.verify(str(path))) == named
-    # Without its plan there is nothing to make it from.
-    assert bad(bench.repair(str(path))) == named
+
+
+def test_a_store_path_is_repaired_by_the_packages_of_the_workspace(bench: Bench) -> None:
+    tree = built(bench)
+    path = bench.load("m").record.store_path  # type: ignore[union-attr]
+    blob = bench.load("m").plan.blobs[0]
+    for one in (next(tree.rglob("config.json")), bench.real(blob.store_path)):
+        damage(one)
+    bench.workspace.write("models/broken.toml", b"no manifest")  # nobody asked for it
+    repaired = bench.repair(str(path))
+    assert (repaired.bad, {problem.store_path for problem in repaired.repaired}) == ((), {path, blob.store_path})
+    assert bench.verify("m").bad == ()
+
+
+def test_a_self_contained_tree_is_made_again_under_its_packages_name_alone(bench: Bench) -> None:
+    tree = built(bench, Storage.SELF_CONTAINED)
+    path = bench.load("m").record.store_path  # type: ignore[union-attr]
+    damage(next(tree.rglob("config.json")))
+    assert [problem.store_path for problem in bench.repair(str(path)).bad] == [path]
+    assert bench.notes.lines[-1] == f"{path.name} is self-contained: hf-pack verify m --repair"
+    assert bench.repair("m").bad == ()
+
+
+def test_another_version_of_a_package_mends_the_blobs_alone(bench: Bench) -> None:
+    tree = built(bench)
+    path = bench.load("m").record.store_path  # type: ignore[union-attr]
+    blob = bench.load("m").plan.blobs[0]
+    manifest = bench.manifest("m")
+    manifest.write_text(manifest.read_text().replace('base_version = "1.0.0"', 'base_version = "1.0.1"'))
+    for one in (next(tree.rglob("config.json")), bench.real(blob.store_path)):
+        damage(one)
+    repaired = bench.repair(str(path))
+    assert [problem.store_path for problem in repaired.bad] == [path]
+    assert [problem.store_path for problem in repaired.repaired] == [blob.store_path]
 
 
 def test_a_strange_file_in_a_tree_is_named(bench: Bench) -> None:
