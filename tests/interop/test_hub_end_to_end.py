@@ -171,16 +171,16 @@ def test_a_small_file_that_is_wrong_for_ever_writes_nothing(hub: TestHub, place:
 
 def test_a_hub_that_asks_to_wait_is_said_to(hub: TestHub, place: HubPlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is asked: the list, a small file, a weight."""
-    monkeypatch.setattr(retrying, "_WORTH_A_LINE", 0.0)
-    said = "note: waiting 0 s, as the Hub asks: the Hub's rate limit is reached"
+    monkeypatch.setattr(retrying, "_ASKED_WORTH_A_LINE", 0.0)
+    said = "note: waiting 1 s, as the Hub asks: the Hub's rate limit is reached"
     hub.add_repo(REPO, SHARDS)
-    hub.fault("status", "config.json", status=429, retry_after=0)
+    hub.fault("status", "config.json", status=429, retry_after=1)
     assert said in place.done("add", REPO).err
-    hub.fault("status", stage="api", status=429, retry_after=0)
+    hub.fault("status", stage="api", status=429, retry_after=1)
     assert said in place.done("lock", "tiny-llm").err
-    hub.fault("status", stage="api", status=429, retry_after=0)
+    hub.fault("status", stage="api", status=429, retry_after=1)
     assert said in place.done("lock", "--check").err
-    hub.fault("status", "model-00001-of-00003.safetensors", status=429, retry_after=0)
+    hub.fault("status", "model-00001-of-00003.safetensors", status=429, retry_after=1)
     assert said in place.done("build", "tiny-llm").err
 
 

@@ -12,7 +12,8 @@ from hf_pack.adapters.hub.limits import Limits
 from hf_pack.errors import HubError
 
 _LONGEST_BACKOFF = 15.0
-_WORTH_A_LINE = 5.0  #: seconds that a server asks to wait
+_ASKED_WORTH_A_LINE = 5.0  #: seconds that a server asks to wait
+_PAUSE_WORTH_A_LINE = 2.0  #: of our own, which come after shorter ones that said nothing
 
 Result = TypeVar("Result")
 
@@ -31,22 +32,23 @@ class Transient(Exception):  # noqa: N818 - a state of the network, not an error
 
 
 class Waits:
-    """Tells ``note`` when a server asks to wait: once a wait, however many connections it asks. Thread-safe."""
+    """Tells ``note`` of a wait: once, however many connections wait. Thread-safe."""
 
     def __init__(self, note: Callable[[str], None] = lambda _: None) -> None:
         self._note = note
         self._lock = threading.Lock()
         self._until = 0.0
 
-    def say(self, seconds: float, failure: Transient) -> None:
-        """A wait of so many seconds begins."""
+    def say(self, seconds: float, failure: Transient, *, is_asked: bool) -> None:
+        """A wait of so many seconds begins, asked for by the server or not."""
         now = time.monotonic()
         with self._lock:
             is_said = now < self._until
             if not is_said:
                 self._until = now + seconds
         if not is_said:
-            self._note(f"note: waiting {seconds:.0f} s, as the Hub asks: {failure}")
+            what = f"waiting {seconds:.0f} s, as the Hub asks" if is_asked else f"trying again in {seconds:.0f} s"
+            self._note(f"note: {what}: {failure}")
 
 
 class Patience:
@@ -74,11 +76,13 @@ class Patience:
         self._waited += asked
         if self._failures >= self._limits.attempts or self._waited > self._limits.longest_wait:
             raise failure.error
-        if asked >= _WORTH_A_LINE:
-            self._waits.say(asked, failure)
         # Half of it is chance, so that connections that failed together do not come back together.
         pause = self._limits.backoff_seconds * 2 ** (self._failures - 1) * random.uniform(0.5, 1.0)
-        self._stop.wait(max(min(pause, _LONGEST_BACKOFF), asked))
+        seconds = max(min(pause, _LONGEST_BACKOFF), asked)
+        is_asked = seconds == asked
+        if seconds >= (_ASKED_WORTH_A_LINE if is_asked else _PAUSE_WORTH_A_LINE):
+            self._waits.say(seconds, failure, is_asked=is_asked)
+        self._stop.wait(seconds)
 
 
 def insist(attempt: Callable[[], Result], limits: Limits, waits: Waits) -> Result:

@@ -68,3 +68,13 @@ def test_a_short_wait_is_not_worth_a_line() -> None:
     lines: list[str] = []
     assert survives(impatient(Limits(), Waits(lines.append)), 1.0, None)
     assert lines == []
+
+
+def test_a_pause_that_grew_long_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr("random.uniform", lambda _low, high: high)
+    lines: list[str] = []
+    patience = impatient(Limits(backoff_seconds=0.5), Waits(lines.append))
+    assert survives(patience, None, None) and lines == []
+    assert survives(patience, 1.0)
+    assert lines == ["note: trying again in 2 s: the rate limit is reached"]
