@@ -14,6 +14,7 @@ from hf_pack.adapters.embedded.store import EmbeddedStore
 from hf_pack.api import registries
 from hf_pack.errors import Error
 from hf_pack.steps.quiet import QUIET
+from hf_pack.steps.registries import oci_pull
 
 FLIPS = 3  #: of each file
 
@@ -89,6 +90,17 @@ def test_a_layer_with_a_path_that_leads_out_is_refused(tmp_path: Path, monkeypat
     place.run("export", "tiny", "--to", "oci-layout", "--output", layout, "--as", "modelpack")
     _rename_in_tree(layout, b"share/tiny/hf-pack.json", b"../../..ny/hf-pack.json")
     with pytest.raises(Error, match=r"\.\./\.\./\.\.ny/hf-pack\.json"):
+        registries.pull(f"oci-layout:{layout}", store=str(tmp_path / "store"))
+    _assert_sound(tmp_path / "store", set())
+
+
+def test_a_layer_that_is_too_large_for_memory_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    place, layout = new_place(tmp_path / "place"), tmp_path / "layout"
+    place.package(tiny_model(), "tiny")
+    place.run("export", "tiny", "--to", "oci-layout", "--output", layout)
+    monkeypatch.setattr(oci_pull, "_MOST_TREE", 1000)
+    with pytest.raises(Error, match=r"layer sha256:\w{64} is too large for small files"):
         registries.pull(f"oci-layout:{layout}", store=str(tmp_path / "store"))
     _assert_sound(tmp_path / "store", set())
 
