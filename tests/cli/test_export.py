@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.conftest import Place
+from tests.cli.conftest import Damage, Place
 
 
 def _links_out(directory: Path) -> list[Path]:
@@ -40,3 +40,18 @@ def test_a_package_that_was_never_built_is_no_directory(place: Place) -> None:
     ran = place.run("export", "tiny-llm", "--to", "dir")
     assert (ran.code, ran.err) == (3, "error: tiny-llm was never built here\nhint: hf-pack build tiny-llm\n")
     assert not (place.workspace / "tiny-llm").exists()
+
+
+def test_a_damaged_package_becomes_no_directory(place: Place, damage: Damage) -> None:
+    path = place.build()
+    blob = next((place.store / "nix" / "store").glob("*-model.safetensors"))
+    good = blob.read_bytes()
+    damage(blob)
+    ran = place.run("export", "tiny-llm", "--to", "dir")
+    assert ran.code == 5
+    assert ran.err.startswith(f"error: {path[44:]} is damaged; it was not written\n  /nix/store/{blob.name}: ")
+    assert ran.err.endswith(f"hint: hf-pack verify {path} --repair\n")
+    assert not (place.workspace / "tiny-llm").exists()
+    place.done("verify", path, "--repair")  # what the hint says
+    place.done("export", "tiny-llm", "--to", "dir")
+    assert next((place.workspace / "tiny-llm").rglob("model.safetensors")).read_bytes() == good

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,19 +23,23 @@ class Written:
     copied: int = 0
     _no_clones: bool = field(default=False, repr=False)
     _no_links: bool = field(default=True, repr=False)
+    _advance: Callable[[int], None] = field(default=lambda _: None, repr=False)
 
 
-def write_directory(tree: Path, target: Path, *, hard_links: bool = False) -> Written:
+def write_directory(
+    tree: Path, target: Path, *, hard_links: bool = False, advance: Callable[[int], None] = lambda _: None
+) -> Written:
     """Make ``target`` a directory of what ``tree`` holds, with no link out of it.
 
     It is written aside and renamed: it is there whole or not at all. Files share the store's blocks where the file
     system can, else they are copies. With ``hard_links`` they are the store's own files instead, which whoever may
-    write there (root always) would change in the store too. Raises UsageError when ``target``
-    is there and not empty, StoreError when a file of the package cannot be read, or the disk is full.
+    write there (root always) would change in the store too. ``advance`` hears of each byte of the files. Raises
+    UsageError when ``target`` is there and not empty, StoreError when a file of the package cannot be read, or the
+    disk is full.
     """
-    _require_free(target)
+    require_free(target)
     aside = target.with_name(f".{target.name}.new{durable.SUFFIX}")
-    written = Written(_no_clones=hard_links, _no_links=not hard_links)
+    written = Written(_no_clones=hard_links, _no_links=not hard_links, _advance=advance)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if aside.exists():
@@ -61,7 +65,7 @@ def write_files_alone(target: Path, files: Sequence[tuple[str, bytes]]) -> None:
 
     Raises UsageError when it is there and not empty, or cannot be written.
     """
-    _require_free(target)
+    require_free(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         durable.replace_directory(target, files)
@@ -69,7 +73,8 @@ def write_files_alone(target: Path, files: Sequence[tuple[str, bytes]]) -> None:
         raise UsageError(f"{error.filename or target}: {error.strerror}", hint="name another --output") from None
 
 
-def _require_free(target: Path) -> None:
+def require_free(target: Path) -> None:
+    """Raise UsageError when something is there."""
     if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink() and not any(target.iterdir())):
         raise UsageError(f"{target} is there already", hint="name a directory that is not there yet: --output DIR")
 
@@ -97,9 +102,12 @@ def _put(source: Path, target: Path, written: Written) -> None:
     written.files += 1
     if _clone(source, target, written) or _link(source, target, written):
         written.shared += size
+        written._advance(size)
         return
     with source.open("rb") as reader, target.open("xb") as writer:
-        shutil.copyfileobj(reader, writer, 1 << 20)
+        while chunk := reader.read(1 << 20):
+            writer.write(chunk)
+            written._advance(len(chunk))
         writer.flush()
         os.fsync(writer.fileno())
     target.chmod(0o444)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,19 +110,33 @@ def _to_flox(packages: list[Package], workspace: Workspace, output: str | None) 
 def _to_directories(arguments: argparse.Namespace) -> int:
     """Built packages as directories; several go below ``--output``, one is made ``--output`` itself."""
     from hf_pack import wiring
-    from hf_pack.adapters.plain_directory import write_directory
+    from hf_pack.adapters.plain_directory import require_free, write_directory
     from hf_pack.cli.names import chosen
+    from hf_pack.cli.progress import TerminalProgress
+    from hf_pack.steps.exporting.sound import require_sound
+    from hf_pack.steps.stored.closure import closure
     from hf_pack.steps.workspace.locate import locate
 
     workspace, store = wiring.optional_workspace(Path()), wiring.open_store(arguments.store)
     names = arguments.names or chosen(arguments)
     found = [(_directory_name(name), locate(name, workspace, store)) for name in names]
-    documents = []
+    documents, progress = [], TerminalProgress()
     for name, store_path in found:
         target = Path(name) if arguments.output is None else Path(arguments.output)
         if arguments.output is not None and len(found) > 1:
             target /= name
-        written = write_directory(store.real_path(store_path), target.absolute(), hard_links=arguments.hard_links)
+        require_free(target)
+        require_sound(store_path, store, os.cpu_count() or 1, int(time.time()), progress)
+        progress.start("write", sum(info.nar_size for info in closure(store_path, store)))
+        try:
+            written = write_directory(
+                store.real_path(store_path),
+                target.absolute(),
+                hard_links=arguments.hard_links,
+                advance=progress.advance,
+            )
+        finally:
+            progress.finish()
         documents.append(
             {
                 "directory": target.absolute(),
@@ -180,7 +196,8 @@ COMMAND = Command(
         "reads, and flake.nix beside nix/. They evaluate purely and without nixpkgs, to the store paths of hf-pack.\n"
         "--to flox makes the workspace a repository for `flox build` and `flox publish`: .flox/pkgs/NAME.nix, and\n"
         "the environment's files where they are missing.\n"
-        "--to dir writes built packages as plain directories, with no link out of them.\n"
+        "--to dir writes built packages as plain directories, with no link out of them; bytes that were never proved,\n"
+        "or have changed since, are proved first.\n"
         "--to tar writes built packages with all that they refer to into one file: `hf-pack pull --from FILE` takes\n"
         "them out on a machine without a network; unpacked it is a binary cache for stock Nix.\n"
         "--to oci-layout writes built packages into a directory that container tools read (skopeo, umoci, podman), as\n"
