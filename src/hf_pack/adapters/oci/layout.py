@@ -167,7 +167,10 @@ class LayoutDirectory:
         return self._directory / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def _failed(self, error: OSError) -> HubError:
-        return HubError(f"{self.name}: {error.strerror or type(error).__name__}\n  {error.filename or self._directory}")
+        return HubError(
+            f"the OCI layout cannot be used\n  {error.filename or self._directory}: {error.strerror or error}",
+            hint="name the directory of an OCI layout, or, to write, one that is not there yet",
+        )
 
 
 @dataclass(frozen=True, slots=True)
