@@ -61,7 +61,10 @@ class LayoutDirectory:
     def open(cls, directory: Path) -> LayoutDirectory:
         """One that is there. Raises UsageError, HubError."""
         if not is_layout(directory):
-            raise UsageError(f"{directory} is no OCI layout\n  it has no file {_MARK}")
+            raise UsageError(
+                f"{directory} is no OCI layout\n  it has no file {_MARK}",
+                hint="hf-pack export NAME --to oci-layout --output DIR writes one",
+            )
         layout = cls(directory)
         try:
             parse_layout(layout._small(directory / _MARK))
