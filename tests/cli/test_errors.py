@@ -163,7 +163,7 @@ def test_damage_that_cannot_be_repaired(place: Place, damage: Damage) -> None:
     ran = place.run("verify", "tiny-llm", "--repair")
     assert ran.code == 5
     assert "model.safetensors is not repaired: " in ran.err
-    elsewhere = "--from URL of a cache that has it, or run it in the workspace of a package that holds it\n"
+    elsewhere = "--from URL, of a cache that has it; or in the workspace of a package that holds it\n"
     assert ran.err.endswith(f"hint: hf-pack verify tiny-llm --repair {elsewhere}")
     ran = place.run("verify", "--all", "--repair")
     assert ran.err.endswith(f"error: 1 problem in 2 store objects\nhint: hf-pack verify --all --repair {elsewhere}")

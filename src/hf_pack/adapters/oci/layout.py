@@ -63,7 +63,7 @@ class LayoutDirectory:
         if not is_layout(directory):
             raise UsageError(
                 f"{directory} is no OCI layout\n  it has no file {_MARK}",
-                hint="hf-pack export NAME --to oci-layout --output DIR writes one",
+                hint="hf-pack export NAME --to oci-layout --output DIR, which writes one",
             )
         layout = cls(directory)
         try:

@@ -105,7 +105,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return IntegrityError.exit_code
     again = with_store(f"hf-pack verify {shlex.join(arguments.names) or '--all'} --repair", arguments.store)
     if arguments.repair:
-        again += " --from URL of a cache that has it, or run it in the workspace of a package that holds it"
+        again += " --from URL, of a cache that has it; or in the workspace of a package that holds it"
     talk(f"hint: {again}")
     return IntegrityError.exit_code
 
