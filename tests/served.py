@@ -15,11 +15,12 @@ def served(
     files: Mapping[str, bytes],
     *,
     password: str | None = None,
-    in_the_middle: Mapping[str, Callable[[int], object]] | None = None,
+    in_the_middle: Mapping[str, Callable[[int, int], object]] | None = None,
 ) -> Iterator[str]:
     """A web server that has these files (path to contents) and nothing else; with a password, for who gives it.
 
-    Of a path of ``in_the_middle`` it sends one half, calls what is there with the client's port, and hangs up.
+    Of a path of ``in_the_middle`` it sends one half, calls what is there with the client's port and its own, and hangs
+    up.
     """
     token = base64.b64encode(f"user:{password}".encode()).decode()
 
@@ -37,7 +38,7 @@ def served(
                 self.wfile.write(contents or b"")
             else:
                 self.wfile.write((contents or b"")[: len(contents or b"") // 2])
-                meanwhile(self.client_address[1])
+                meanwhile(self.client_address[1], server.server_port)
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class's name
             pass

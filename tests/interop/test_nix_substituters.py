@@ -52,7 +52,7 @@ def _machine(tmp_path: Path, *substituters: str, more: str = "") -> dict[str, st
 
 
 @contextmanager
-def _cut(cache: Path, cut: str, meanwhile: Callable[[int], object] = str) -> Iterator[str]:
+def _cut(cache: Path, cut: str, meanwhile: Callable[[int, int], object] = max) -> Iterator[str]:
     """The cache over HTTP, where one file breaks off in the middle."""
     files = {f"/{file.relative_to(cache)}": file.read_bytes() for file in cache.rglob("*") if file.is_file()}
     with served(files, in_the_middle={f"/{cut}": meanwhile}) as url:
@@ -245,12 +245,12 @@ def test_a_process_of_nix_that_dies_of_what_a_substituter_sends_is_passed_over(p
     assert note.startswith("note: 1 of 2 objects do not come from the substituters of the Nix store: the Nix daemon ")
 
 
-def _kill_client(port: int) -> None:
-    """End the process of ours that has this end of a connection on loopback."""
+def _kill_client(port: int, to: int) -> None:
+    """End the process of ours that has this end of a connection on loopback; others may use the number, too."""
     (inode,) = {
         columns[9]
         for columns in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
-        if columns[1] == f"0100007F:{port:04X}"
+        if columns[1:3] == [f"0100007F:{port:04X}", f"0100007F:{to:04X}"]
     }
     (client,) = (process for process in Path("/proc").glob("[0-9]*") if f"socket:[{inode}]" in _open_in(process))
     os.kill(int(client.name), signal.SIGKILL)

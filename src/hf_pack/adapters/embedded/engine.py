@@ -79,10 +79,10 @@ def copy_and_hash(
     made: list[Path] = []
 
     def run(job: CopyJob) -> Copied:
-        if stop.is_set():
-            raise Cancelled
         buffers = pool.get()
         try:
+            if stop.is_set():
+                raise Cancelled
             return _copy(job, buffers=buffers, progress=progress, stop=stop, made=made)
         finally:
             pool.put(buffers)
@@ -100,6 +100,10 @@ def copy_and_hash(
         except BaseException:
             stop.set()
             executor.shutdown(wait=True, cancel_futures=True)
+            # A thread that was being started when the interrupt came is not known to the executor. Whoever has buffers
+            # copies; from now on nobody begins.
+            for buffers in [pool.get() for _ in range(at_once)]:
+                pool.put(buffers)
             for target in made:
                 target.unlink(missing_ok=True)
             raise

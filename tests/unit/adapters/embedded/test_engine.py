@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,7 +147,36 @@ def test_an_interrupt_removes_the_targets(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         copy_and_hash(jobs, progress=interrupt)
     assert targets(tmp_path) == []
-    assert set(threading.enumerate()) <= threads
+    for thread in set(threading.enumerate()) - threads:  # one that was being started ends by itself
+        thread.join(10)
+        assert not thread.is_alive()
+    assert targets(tmp_path) == []
+
+
+def test_a_copy_whose_thread_was_being_started_at_an_interrupt_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executor joins the threads that it knows; of this one it does not."""
+    jobs = make_jobs(tmp_path, [40 * MIB, 40 * MIB])
+    copying, ended = threading.Event(), threading.Event()
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "hf-pack copy_1":
+            assert copying.wait(10)
+            raise KeyboardInterrupt
+
+    def progress(_: int) -> None:
+        if threading.current_thread().name == "hf-pack copy_1":
+            copying.set()
+            time.sleep(0.3)
+            ended.set()
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        copy_and_hash(jobs, progress=progress, workers=2)
+    assert ended.is_set() and targets(tmp_path) == []
 
 
 def shrink(path: Path) -> None:
