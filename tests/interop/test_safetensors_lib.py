@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hf_pack.weights.safetensors import DTYPE_BITS, Header, header_length, parse_header
@@ -89,6 +89,8 @@ ENTRY = st.fixed_dictionaries(
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), ENTRY, max_size=3), st.integers(0, 40))
+@example({"a": {"dtype": "BF16", "shape": [1 << 62, 0], "data_offsets": [0, 0]}}, 0)
+@example({"a": {"dtype": "BF16", "shape": [1 << 62, 8, 0], "data_offsets": [0, 0]}}, 0)
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_the_same_headers_are_refused(document: dict[str, object], size: int) -> None:
     text = json.dumps(document).encode()

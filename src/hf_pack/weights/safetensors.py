@@ -203,12 +203,12 @@ def _sizes(value: JsonValue, where: str) -> tuple[int, ...]:
 
 
 def _bits_of(shape: tuple[int, ...], bits: int, where: str) -> int:
-    # Step by step: the library multiplies in 64 bits and refuses an overflow, even before a 0.
-    total = bits
-    for size in shape:
+    # Step by step, the width last: the library multiplies so in 64 bits and refuses an overflow, even before a 0.
+    total = 1
+    for size in (*shape, bits):
         total *= size
-        if total >= _LARGEST:
-            raise HeaderError(f"{where}.shape: the product is over 2^63")
+        if total >= 1 << 64:
+            raise HeaderError(f"{where}.shape: the product is over 2^64 bits")
     return total
 
 

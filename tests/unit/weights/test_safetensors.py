@@ -97,7 +97,7 @@ def test_empty_tensors_share_an_offset() -> None:
         ({"w": entry("F32", [-1], 0, 4)}, 4, "expected integers"),
         ({"w": entry("F32", [1.0], 0, 4)}, 4, "expected integers"),
         ({"w": entry("F32", [1 << 63], 0, 4)}, 4, "expected integers"),
-        ({"w": entry("F32", [1 << 40, 1 << 40, 0], 0, 0)}, 0, "over 2^63"),
+        ({"w": entry("F32", [1 << 40, 1 << 40, 0], 0, 0)}, 0, "over 2^64"),
         ({"w": entry("F32", [1], 4, 0)}, 4, "begin <= end, found [4, 0]"),
         ({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}, 8, "begin <= end"),
         ({"w": {"dtype": "F32", "shape": [1]}}, 4, "data_offsets: expected a list"),
