@@ -19,6 +19,11 @@ class Problem:
     path: str
     problem: str
 
+    @property
+    def place(self) -> str:
+        """The file that is wrong, by its full path."""
+        return f"{self.store_path}/{self.path}" if self.path else str(self.store_path)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:

@@ -113,7 +113,8 @@ def _to_directories(arguments: argparse.Namespace) -> int:
     from hf_pack.adapters.plain_directory import require_free, write_directory
     from hf_pack.cli.names import chosen
     from hf_pack.cli.progress import TerminalProgress
-    from hf_pack.steps.exporting.sound import require_sound
+    from hf_pack.steps.building.sound import require_sound
+    from hf_pack.steps.building.verify import Recent
     from hf_pack.steps.stored.closure import closure
     from hf_pack.steps.workspace.locate import locate
 
@@ -126,7 +127,15 @@ def _to_directories(arguments: argparse.Namespace) -> int:
         if arguments.output is not None and len(found) > 1:
             target /= name
         require_free(target)
-        require_sound(store_path, store, os.cpu_count() or 1, int(time.time()), progress)
+        require_sound(
+            [store_path],
+            store,
+            os.cpu_count() or 1,
+            progress,
+            Recent(now=int(time.time()), since=0),
+            problem=f"{store_path.name} is damaged; it was not written",
+            hint=f"hf-pack verify {store_path} --repair",
+        )
         progress.start("write", sum(info.nar_size for info in closure(store_path, store)))
         try:
             written = write_directory(

@@ -87,8 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
         return 0 if ok else IntegrityError.exit_code
     for kind, problems in (("repaired", verified.repaired), ("bad", bad)):
         for problem in problems:
-            place = f"{problem.store_path}/{problem.path}" if problem.path else str(problem.store_path)
-            print(f"{kind}: {place}: {problem.problem}")
+            print(f"{kind}: {problem.place}: {problem.problem}")
     if ok:
         if verified.skipped:
             read = verified.checked - verified.skipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 
 from hf_pack.errors import Error, SourceError
@@ -17,7 +18,7 @@ from hf_pack.steps.building.fetch import Elsewhere, Places, receive_all
 from hf_pack.steps.building.stream_tree import stream_tree
 from hf_pack.steps.building.verify import Recent, Verified, verify
 from hf_pack.steps.workspace.packages import Package
-from hf_pack.steps.workspace.targets import Target, known_store_path, readable_packages
+from hf_pack.steps.workspace.targets import Target, readable_packages
 
 
 def repair(
@@ -36,12 +37,11 @@ def repair(
     tree is made again only where its blobs were verified, too: under the package's name.
     """
     damaged = {problem.store_path for problem in verified.bad}
-    named = {target.package.name for target in targets if target.package is not None}
+    named = {target.package.name: (target.package, target.store_path) for target in targets if target.package}
     with store.session():
-        for package in sorted(readable_packages(workspace), key=lambda package: package.name not in named):
+        for package, store_path in chain(named.values(), readable_packages(workspace, named)):
             if not damaged:
                 break
-            store_path = known_store_path(package)
             if store_path in damaged and package.plan.storage is Storage.SELF_CONTAINED and package.name not in named:
                 progress.note(f"{store_path.name} is self-contained: hf-pack verify {package.name} --repair")
                 store_path = None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hf_pack.errors import CompatibilityError, Error, IntegrityError, UsageError
+from hf_pack.errors import CompatibilityError, Error, UsageError
 from hf_pack.formats.hashes import Hash
 from hf_pack.model.launch import InstalledRuntime, Launch, ViewFile
 from hf_pack.ports import Machine, Progress, Store, Workspace
@@ -15,7 +15,7 @@ from hf_pack.runtimes.requirement import satisfies
 from hf_pack.runtimes.served import Options, Served, collision
 from hf_pack.steps.serving.served_package import ServedPackage, served_package
 from hf_pack.steps.workspace.locate import locate
-from hf_pack.steps.workspace.targets import Target, known_store_path, resolve
+from hf_pack.steps.workspace.targets import known_store_path, resolve
 
 LOCAL = "127.0.0.1"
 
@@ -122,15 +122,13 @@ def require_ready(prepared: Prepared, machine: Machine) -> tuple[str, ...]:
 
 def verify_first(packages: Sequence[ServedPackage], store: Store, workers: int, progress: Progress) -> None:
     """Re-hash every byte that is to be served. Raises IntegrityError."""
-    from hf_pack.steps.building.verify import Recent, verify
+    from hf_pack.steps.building.sound import require_sound
+    from hf_pack.steps.building.verify import Recent
 
-    found = [Target(store_path=item.store_path) for item in packages]
-    verified = verify(found, store, workers, progress, Recent(now=0))
-    if verified.bad:
-        places = ((f"{bad.store_path}/{bad.path}".rstrip("/"), bad.problem) for bad in verified.bad)
-        lines = "\n".join(f"  {place}: {problem}" for place, problem in places)
-        paths = " ".join(str(package.store_path) for package in packages)
-        raise IntegrityError(f"what is to be served is damaged\n{lines}", hint=f"hf-pack verify {paths}")
+    paths = [item.store_path for item in packages]
+    hint = f"hf-pack verify {' '.join(map(str, paths))}"
+    problem = "what is to be served is damaged"
+    require_sound(paths, store, workers, progress, Recent(now=0), problem=problem, hint=hint)
 
 
 def choose(

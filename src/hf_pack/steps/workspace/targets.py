@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from hf_pack.errors import LockError, UsageError
@@ -34,15 +34,17 @@ def resolve(text: str, workspace: Workspace | None, store: Store) -> Target:
     return Target(store_path=store_path_of(package), package=package)
 
 
-def readable_packages(workspace: Workspace) -> Iterator[Package]:
-    """All that can be planned; what is wrong with the others is not asked here."""
+def readable_packages(workspace: Workspace, but: Container[str]) -> Iterator[tuple[Package, StorePath | None]]:
+    """All others that can be planned, with their :func:`known_store_path`; what is wrong with the rest nobody asked."""
     for name in workspace.names():
+        if name in but:
+            continue
         try:
             package = load(workspace, name)
-            package.plan.digest()
+            store_path = known_store_path(package)
         except (UsageError, LockError):
             continue
-        yield package
+        yield package, store_path
 
 
 def store_path_of(package: Package) -> StorePath:
